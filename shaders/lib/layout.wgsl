@@ -1,0 +1,8 @@
+// Addresses in a repacked tensor; the twin of src/formats/layout.rs, where the formula stands.
+
+override ROW_TILE: u32 = 1u;
+
+fn slot(row: u32, c: u32, n: u32) -> u32 {
+    let slots = (params.chunks + n - 1u) / n;
+    return (row / ROW_TILE * slots + c / n) * ROW_TILE + row % ROW_TILE;
+}

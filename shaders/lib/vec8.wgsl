@@ -1,0 +1,23 @@
+// Eight consecutive weights, and the small unpackers that formats share.
+
+struct Vec8 { lo: vec4<f32>, hi: vec4<f32> }
+
+// The f32 value of the binary16 in the low 16 bits of h, built from its bits: exact, subnormals
+// included, on devices whose own conversion flushes them.
+fn f16_value(h: u32) -> f32 {
+    let sign = (h & 0x8000u) << 16u;
+    let exponent = (h >> 10u) & 31u;
+    let mantissa = h & 0x3ffu;
+    let normal = ((exponent + 112u) << 23u) | (mantissa << 13u);
+    let special = 0x7f800000u | (mantissa << 13u);
+    let subnormal = bitcast<u32>(f32(mantissa) * 0x1p-24);
+    let bits = select(select(normal, special, exponent == 31u), subnormal, exponent == 0u);
+    return bitcast<f32>(sign | bits);
+}
+
+// The eight nibbles of w, lowest first, as 0..15.
+fn nibbles(w: u32) -> Vec8 {
+    let lo = vec4<u32>(w, w >> 4u, w >> 8u, w >> 12u) & vec4<u32>(15u);
+    let hi = vec4<u32>(w >> 16u, w >> 20u, w >> 24u, w >> 28u) & vec4<u32>(15u);
+    return Vec8(vec4<f32>(lo), vec4<f32>(hi));
+}

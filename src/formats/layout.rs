@@ -1,0 +1,131 @@
+//! Where a repacked tensor's words lie on the GPU; `shaders/lib/layout.wgsl` is its twin.
+//!
+//! A plane with `chunks = n` holds `words` words for each n consecutive chunks of a row (n > 1 for
+//! scales smaller than a word). Rows are interleaved in tiles of T, so that T lanes that each walk
+//! a row of their own read consecutive addresses:
+//!
+//! ```text
+//! slot(row, c, n) = (row / T · ⌈chunks / n⌉ + c / n) · T + row mod T
+//! word of (row, c) in plane p = base(p) + slot(row, c, n) · words
+//! ```
+//!
+//! T = 1 is plain row-major order. Rows are padded with zeros to a multiple of T, and planes start
+//! on 16-byte boundaries.
+
+use super::{Format, FormatRef};
+
+/// Consecutive weights of a row that a shader addresses at once.
+pub const CHUNK: usize = 32;
+
+/// One plane of a format's GPU layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plane {
+    /// Words in a slot.
+    pub words: usize,
+    /// Chunks of a row that share a slot.
+    pub chunks: usize,
+}
+
+impl Plane {
+    /// Words that a row of `chunks` chunks takes in this plane.
+    pub fn row_words(&self, chunks: usize) -> usize {
+        chunks.div_ceil(self.chunks) * self.words
+    }
+}
+
+/// The addresses of one tensor (or of one shard of its rows) of N rows of K weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Rows that hold data.
+    pub rows: usize,
+    /// Chunks in a row: ⌈K / 32⌉.
+    pub chunks: usize,
+    /// Rows interleaved with each other: T above.
+    pub tile: usize,
+    /// First word of each plane.
+    pub bases: Vec<usize>,
+    /// Words in all.
+    pub words: usize,
+}
+
+impl Layout {
+    /// The layout of `rows` rows of `k` weights.
+    pub fn new(format: &dyn Format, rows: usize, k: usize, tile: usize) -> Self {
+        let chunks = k.div_ceil(CHUNK);
+        let padded_rows = rows.next_multiple_of(tile);
+        let mut words = 0;
+        let bases = format.planes().iter().map(|plane| {
+            let base = words;
+            words += (plane.row_words(chunks) * padded_rows).next_multiple_of(4);
+            base
+        });
+        let bases = bases.collect();
+        Self { rows, chunks, tile, bases, words }
+    }
+
+    /// Repacks `rows` rows of blocks, back to back in `bytes`, into words.
+    pub fn repack(&self, format: FormatRef, bytes: &[u8]) -> Vec<u32> {
+        let mut words = vec![0; self.words];
+        let mut scratch = RowScratch::new(format, self.chunks);
+        for (row, bytes) in bytes.chunks_exact(bytes.len() / self.rows.max(1)).enumerate() {
+            scratch.load(format, bytes);
+            for (p, plane) in format.planes().iter().enumerate() {
+                let slots = scratch.planes[p].chunks_exact(plane.words);
+                for (s, slot) in slots.enumerate() {
+                    let at = self.word(row, s, p, plane);
+                    words[at..at + plane.words].copy_from_slice(slot);
+                }
+            }
+        }
+        words
+    }
+
+    /// The inverse of [`repack`](Self::repack); `bytes` is `rows` rows long.
+    pub fn unpack(&self, format: FormatRef, words: &[u32], bytes: &mut [u8]) {
+        let mut scratch = RowScratch::new(format, self.chunks);
+        for (row, bytes) in bytes.chunks_exact_mut(bytes.len() / self.rows.max(1)).enumerate() {
+            for (p, plane) in format.planes().iter().enumerate() {
+                let slots = scratch.planes[p].chunks_exact_mut(plane.words);
+                for (s, slot) in slots.enumerate() {
+                    let at = self.word(row, s, p, plane);
+                    slot.copy_from_slice(&words[at..at + plane.words]);
+                }
+            }
+            scratch.store(format, bytes);
+        }
+    }
+
+    /// First word of slot `s` of `row` in plane `p`.
+    fn word(&self, row: usize, s: usize, p: usize, plane: &Plane) -> usize {
+        let slots = self.chunks.div_ceil(plane.chunks);
+        let slot = (row / self.tile * slots + s) * self.tile + row % self.tile;
+        self.bases[p] + slot * plane.words
+    }
+}
+
+/// One row's planes, and its bytes padded to whole chunks.
+struct RowScratch {
+    planes: Vec<Vec<u32>>,
+    padded: Vec<u8>,
+}
+
+impl RowScratch {
+    fn new(format: FormatRef, chunks: usize) -> Self {
+        let planes = format.planes().iter().map(|p| vec![0; p.row_words(chunks)]).collect();
+        let blocks = (chunks * CHUNK).div_ceil(format.block_len());
+        Self { planes, padded: vec![0; blocks * format.block_bytes()] }
+    }
+
+    fn load(&mut self, format: FormatRef, row: &[u8]) {
+        self.planes.iter_mut().for_each(|p| p.fill(0));
+        self.padded[..row.len()].copy_from_slice(row);
+        let mut planes: Vec<&mut [u32]> = self.planes.iter_mut().map(Vec::as_mut_slice).collect();
+        format.repack(&self.padded, &mut planes);
+    }
+
+    fn store(&mut self, format: FormatRef, row: &mut [u8]) {
+        let planes: Vec<&[u32]> = self.planes.iter().map(Vec::as_slice).collect();
+        format.unpack(&planes, &mut self.padded);
+        row.copy_from_slice(&self.padded[..row.len()]);
+    }
+}

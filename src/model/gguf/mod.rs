@@ -1,0 +1,13 @@
+//! GGUF files.
+
+/// What is wrong with a GGUF file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GgufError {
+    /// The file does not begin with `GGUF`.
+    #[error("not a GGUF file: begins with {found:02x?}")]
+    Magic {
+        /// The first four bytes.
+        found: [u8; 4],
+    },
+}

@@ -1,0 +1,3 @@
+//! From a file to tokens.
+
+pub mod gguf;

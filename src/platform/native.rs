@@ -1,0 +1,1 @@
+//! Native programs: Vulkan, Metal, DX12; files, threads, clocks.

@@ -1,0 +1,1 @@
+//! The browser: WebGPU through wasm-bindgen.
