@@ -2,7 +2,10 @@
 
 pub mod error;
 pub mod formats;
+pub mod gpu;
 pub mod model;
+pub mod ops;
 pub mod platform;
 
 pub use error::{Error, Result};
+pub use gpu::Gpu;
