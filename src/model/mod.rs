@@ -1,3 +1,5 @@
 //! From a file to tokens.
 
+pub mod config;
 pub mod gguf;
+pub mod source;
