@@ -13,6 +13,7 @@ use minijinja::{Environment, ErrorKind, context};
 use regex::Regex;
 
 use crate::error::{Error, Result};
+use crate::model::gguf::Metadata;
 
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -84,24 +85,26 @@ impl ChatTemplate {
         Ok(Self { environment, bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
-    /// The template of a file, or ChatML where the file has none but `tokens` has ChatML's markers
-    /// (llama.cpp takes ChatML in any case). Errors: [`Error::Config`] where there is neither.
-    pub fn or_chatml<'a>(
-        source: Option<&str>,
-        mut tokens: impl Iterator<Item = &'a str> + Clone,
-        bos: &str,
-        eos: &str,
-    ) -> Result<Self> {
-        if let Some(source) = source {
-            return Self::new(source, bos, eos);
+    /// The template of a file, or ChatML where the file has none but the vocabulary has ChatML's
+    /// markers (llama.cpp takes ChatML in any case). Errors: [`Error::Config`] where there is
+    /// neither; [`Error::Template`] for source that is no template.
+    pub fn from_gguf(metadata: &Metadata) -> Result<Self> {
+        let tokens = metadata.strings("tokenizer.ggml.tokens")?.unwrap_or_default();
+        let token = |key: &str| -> Result<&str> {
+            let id = metadata.usize(key)?;
+            Ok(id.and_then(|id| tokens.get(id)).map_or("", String::as_str))
+        };
+        let (bos, eos) =
+            (token("tokenizer.ggml.bos_token_id")?, token("tokenizer.ggml.eos_token_id")?);
+        let has = |text: &str| tokens.iter().any(|t| t == text);
+        match metadata.str(NAME)? {
+            Some(source) => Self::new(source, bos, eos),
+            None if has("<|im_start|>") && has("<|im_end|>") => Self::new(CHATML, bos, eos),
+            None => Err(Error::config(
+                NAME,
+                "missing: this model has no chat format; continue plain text instead (--raw)",
+            )),
         }
-        if tokens.clone().any(|t| t == "<|im_start|>") && tokens.any(|t| t == "<|im_end|>") {
-            return Self::new(CHATML, bos, eos);
-        }
-        Err(Error::config(
-            NAME,
-            "missing: this model has no chat format; continue plain text instead (--raw)",
-        ))
     }
 
     /// The conversation as one text; `add_generation_prompt` ends it where the answer begins.

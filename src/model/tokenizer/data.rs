@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::error::{Error, Result};
+use crate::model::gguf::Metadata;
 
 pub(super) const TOKENS: &str = "tokenizer.ggml.tokens";
 pub(super) const TYPES: &str = "tokenizer.ggml.token_type";
@@ -11,6 +12,18 @@ pub(super) const MERGES: &str = "tokenizer.ggml.merges";
 pub(super) const MODEL: &str = "tokenizer.ggml.model";
 pub(super) const BOS: &str = "tokenizer.ggml.bos_token_id";
 pub(super) const EOS: &str = "tokenizer.ggml.eos_token_id";
+const EOT: &str = "tokenizer.ggml.eot_token_id";
+const EOM: &str = "tokenizer.ggml.eom_token_id";
+
+/// The keys of fill-in-the-middle tokens: prefix, suffix, middle, padding, repository, file.
+pub const FIM_KEYS: [&str; 6] = [
+    "tokenizer.ggml.fim_pre_token_id",
+    "tokenizer.ggml.fim_suf_token_id",
+    "tokenizer.ggml.fim_mid_token_id",
+    "tokenizer.ggml.fim_pad_token_id",
+    "tokenizer.ggml.fim_rep_token_id",
+    "tokenizer.ggml.fim_sep_token_id",
+];
 
 /// The tokenizer's metadata as a file has it; `None` for a key that is not there.
 #[derive(Debug, Clone, Default)]
@@ -38,12 +51,8 @@ pub struct TokenizerData {
     pub eot: Option<u32>,
     /// `tokenizer.ggml.eom_token_id`: ends a message.
     pub eom: Option<u32>,
-    /// `tokenizer.ggml.fim_pad_token_id`: ends a generation, as the next two do.
-    pub fim_pad: Option<u32>,
-    /// `tokenizer.ggml.fim_rep_token_id`.
-    pub fim_rep: Option<u32>,
-    /// `tokenizer.ggml.fim_sep_token_id`.
-    pub fim_sep: Option<u32>,
+    /// Tokens of fill-in-the-middle models, in the order of [`FIM_KEYS`].
+    pub fim: [Option<u32>; 6],
     /// `tokenizer.ggml.add_bos_token`: whether [`encode`](super::Tokenizer::encode) begins with it.
     pub add_bos: Option<bool>,
     /// `tokenizer.ggml.add_eos_token`: whether it ends with it.
@@ -101,6 +110,36 @@ pub(super) struct Token {
 }
 
 impl TokenizerData {
+    /// Copies what a file says. Errors: [`Error::Config`] for a key of the wrong type.
+    pub fn from_gguf(metadata: &Metadata) -> Result<Self> {
+        let text = |key: &str| Ok::<_, Error>(metadata.str(key)?.map(str::to_owned));
+        let strings = |key: &str| Ok::<_, Error>(metadata.strings(key)?.map(<[_]>::to_vec));
+        let mut fim = [None; 6];
+        for (id, key) in fim.iter_mut().zip(FIM_KEYS) {
+            *id = metadata.u32(key)?;
+        }
+        // An unknown kind is no kind, in llama.cpp too.
+        let kinds =
+            |kinds: Vec<i64>| kinds.into_iter().map(|k| k.try_into().unwrap_or(0)).collect();
+        Ok(Self {
+            model: text(MODEL)?.unwrap_or_default(),
+            pre: text("tokenizer.ggml.pre")?,
+            name: text("general.name")?,
+            tokens: strings(TOKENS)?.unwrap_or_default(),
+            token_types: metadata.i64s(TYPES)?.map(kinds),
+            scores: metadata.f32s(SCORES)?.map(<[_]>::to_vec),
+            merges: strings(MERGES)?,
+            bos: metadata.u32(BOS)?,
+            eos: metadata.u32(EOS)?,
+            eot: metadata.u32(EOT)?,
+            eom: metadata.u32(EOM)?,
+            fim,
+            add_bos: metadata.bool("tokenizer.ggml.add_bos_token")?,
+            add_eos: metadata.bool("tokenizer.ggml.add_eos_token")?,
+            add_space_prefix: metadata.bool("tokenizer.ggml.add_space_prefix")?,
+        })
+    }
+
     /// The vocabulary with its three arrays joined. Errors: none or too many tokens, arrays of
     /// different lengths, a text twice, a score that is not a number.
     pub(super) fn vocabulary(&mut self) -> Result<Vec<Token>> {
@@ -131,16 +170,8 @@ impl TokenizerData {
 
     /// The ids that `tokens` must contain. Errors: an id outside of it, with its key.
     pub(super) fn check_ids(&self, vocabulary: usize) -> Result<()> {
-        let ids = [
-            (BOS, self.bos),
-            (EOS, self.eos),
-            ("tokenizer.ggml.eot_token_id", self.eot),
-            ("tokenizer.ggml.eom_token_id", self.eom),
-            ("tokenizer.ggml.fim_pad_token_id", self.fim_pad),
-            ("tokenizer.ggml.fim_rep_token_id", self.fim_rep),
-            ("tokenizer.ggml.fim_sep_token_id", self.fim_sep),
-        ];
-        for (key, id) in ids {
+        let ids = [(BOS, self.bos), (EOS, self.eos), (EOT, self.eot), (EOM, self.eom)];
+        for (key, id) in ids.into_iter().chain(FIM_KEYS.into_iter().zip(self.fim)) {
             if id.is_some_and(|id| id as usize >= vocabulary) {
                 let problem =
                     format!("{} is outside the vocabulary of {vocabulary}", id.unwrap_or(0));

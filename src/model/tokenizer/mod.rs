@@ -12,10 +12,11 @@ mod special;
 mod spm;
 mod stream;
 
-pub use data::{TokenKind, TokenizerData};
+pub use data::{FIM_KEYS, TokenKind, TokenizerData};
 pub use stream::DecodeStream;
 
 use crate::error::{Error, Result};
+use crate::model::gguf::Metadata;
 use bpe::Bpe;
 use data::{BOS, EOS, MODEL, SCORES, Token};
 use pre::PreTokenizer;
@@ -42,6 +43,11 @@ enum Algorithm {
 }
 
 impl Tokenizer {
+    /// The tokenizer of a file. Errors: as [`new`](Self::new).
+    pub fn from_gguf(metadata: &Metadata) -> Result<Self> {
+        Self::new(TokenizerData::from_gguf(metadata)?)
+    }
+
     /// Builds a tokenizer. Errors: [`Error::Config`] with the key of what is missing, unknown or
     /// contradicts the rest.
     pub fn new(mut data: TokenizerData) -> Result<Self> {

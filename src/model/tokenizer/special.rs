@@ -30,11 +30,45 @@ const ENDS: &[&str] = &[
     "[e~[",
 ];
 
-/// Padding, repository and file separators of fill-in-the-middle models: they end a generation too.
-/// A key in the file goes before the text; of several texts the lowest id counts.
-const FIM_PAD: &[&str] = &["<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"];
-const FIM_REP: &[&str] = &["<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"];
-const FIM_SEP: &[&str] = &["<|file_sep|>"];
+/// Texts of fill-in-the-middle tokens, in the order of [`FIM_KEYS`](super::data::FIM_KEYS): a key in
+/// the file goes before a text, and of several texts the lowest id counts (llama.cpp: any).
+const FIM: [&[&str]; 6] = [
+    &[
+        "<|fim_prefix|>",
+        "<fim-prefix>",
+        "<fim_prefix>",
+        "<｜fim▁begin｜>",
+        "<PRE>",
+        "▁<PRE>",
+        "<|code_prefix|>",
+        "<|prefix|>",
+    ],
+    &[
+        "<|fim_suffix|>",
+        "<fim-suffix>",
+        "<fim_suffix>",
+        "<｜fim▁hole｜>",
+        "<SUF>",
+        "▁<SUF>",
+        "<|code_suffix|>",
+        "<|suffix|>",
+    ],
+    &[
+        "<|fim_middle|>",
+        "<fim-middle>",
+        "<fim_middle>",
+        "<｜fim▁end｜>",
+        "<MID>",
+        "▁<MID>",
+        "<|code_middle|>",
+        "<|middle|>",
+    ],
+    &["<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"],
+    &["<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"],
+    &["<|file_sep|>"],
+];
+/// The first of them that ends a generation: padding, and where another file begins.
+const FIRST_FIM_END: usize = 3;
 
 /// gpt-oss writes its channels with these; they are shown.
 const SHOWN: &[&str] = &["<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"];
@@ -43,21 +77,21 @@ const SHOWN: &[&str] = &["<|channel|>", "<|message|>", "<|start|>", "<|constrain
 /// generation, in ascending order.
 pub(super) fn end_of_generation(tokens: &mut [Token], data: &TokenizerData) -> Vec<u32> {
     let mut ends = Vec::new();
-    for (key, texts) in [(data.fim_pad, FIM_PAD), (data.fim_rep, FIM_REP), (data.fim_sep, FIM_SEP)]
-    {
+    for (role, (key, texts)) in data.fim.into_iter().zip(FIM).enumerate() {
         let by_text =
             || (0..).zip(tokens.iter()).find(|(_, t)| texts.contains(&&*t.text)).map(|t| t.0);
-        if let Some(id) = key {
+        let Some(id) = key.or_else(by_text) else { continue };
+        if key.is_none() {
+            tokens[id as usize].kind = TokenKind::Control;
+        }
+        if role >= FIRST_FIM_END {
             ends.push(id);
-        } else if let Some(id) = by_text() {
-            ends.push(id);
-            set_control(&mut tokens[id as usize]);
         }
     }
     for (id, token) in (0..).zip(tokens.iter_mut()) {
         if ENDS.contains(&&*token.text) {
             ends.push(id);
-            set_control(token);
+            token.kind = TokenKind::Control;
         }
         if SHOWN.contains(&&*token.text) {
             token.kind = TokenKind::UserDefined;
@@ -77,12 +111,6 @@ pub(super) fn end_of_generation(tokens: &mut [Token], data: &TokenizerData) -> V
     ends.sort_unstable();
     ends.dedup();
     ends
-}
-
-fn set_control(token: &mut Token) {
-    if token.kind != TokenKind::Control {
-        token.kind = TokenKind::Control;
-    }
 }
 
 fn remove(ends: &mut Vec<u32>, tokens: &mut [Token], text: &str, kind: TokenKind) {
