@@ -85,6 +85,11 @@ pub(super) fn nibble(qs: &[u8], j: usize) -> u8 {
     qs[j % 16] >> (j / 16 * 4) & 15
 }
 
+/// The five-bit code j: its nibble, and bit j of `fifth` above it.
+pub(super) fn nibble_and_fifth(qs: &[u8], fifth: u32, j: usize) -> u8 {
+    nibble(qs, j) | ((fifth >> j & 1) << 4) as u8
+}
+
 /// The inverse of [`nibble`]: 16 bytes of the low four bits of 32 codes.
 pub(super) fn put_nibbles(codes: &[u8; BLOCK], qs: &mut [u8]) {
     for (j, q) in qs[..16].iter_mut().enumerate() {

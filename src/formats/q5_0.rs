@@ -36,7 +36,7 @@ impl Format for Q5_0 {
         let d = bits::f16_at(block, 0);
         let fifth = bits::u32_at(block, 2);
         for (j, x) in out.iter_mut().enumerate() {
-            let q = bits::nibble(&block[6..], j) | (fifth >> j & 1) as u8 * 16;
+            let q = bits::nibble_and_fifth(&block[6..], fifth, j);
             *x = d * (f32::from(q) - 16.0);
         }
     }

@@ -36,7 +36,7 @@ impl Format for Q5_1 {
         let (d, m) = (bits::f16_at(block, 0), bits::f16_at(block, 2));
         let fifth = bits::u32_at(block, 4);
         for (j, x) in out.iter_mut().enumerate() {
-            let q = bits::nibble(&block[8..], j) | (fifth >> j & 1) as u8 * 16;
+            let q = bits::nibble_and_fifth(&block[8..], fifth, j);
             *x = d * f32::from(q) + m;
         }
     }

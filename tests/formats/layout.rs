@@ -32,7 +32,7 @@ impl Repacked {
     /// The scale of (row, c) in plane p, which has half a word per chunk.
     fn half_word_scale(&self, p: usize, row: usize, c: usize) -> f32 {
         let word = self.words[self.layout.bases[p] + self.slot(row, c, 2)];
-        f16(if c % 2 == 0 { word } else { word >> 16 })
+        f16(if c.is_multiple_of(2) { word } else { word >> 16 })
     }
 
     fn scale_and_minimum(&self, p: usize, row: usize, c: usize) -> (f32, f32) {
