@@ -18,10 +18,10 @@ use crate::model::source::ByteSource;
 /// How much of a source is read at first: most headers of small vocabularies.
 const FIRST_READ: u64 = 1 << 20;
 
-/// The least that a metadata value takes: empty key, type, one byte.
-const LEAST_VALUE: u64 = 8 + 4 + 1;
-/// The least that a tensor's description takes: empty name, no dimension, type, offset.
-const LEAST_TENSOR: u64 = 8 + 4 + 4 + 8;
+/// The least that a metadata value takes: a key of one byte, type, one byte.
+const LEAST_VALUE: u64 = 9 + 4 + 1;
+/// The least that a tensor's description takes: a name of one byte, no dimension, type, offset.
+const LEAST_TENSOR: u64 = 9 + 4 + 4 + 8;
 
 /// A header that obeys its own rules; the tensors are not placed in the file yet.
 pub(super) struct Header {
@@ -124,7 +124,7 @@ fn metadata(cursor: &mut Cursor<'_>, count: u64) -> Parse<Metadata> {
     let mut metadata = Metadata::default();
     for i in 0..count {
         let offset = cursor.offset();
-        let key = cursor.string(What::Key(i))?;
+        let key = cursor.name(What::Key(i))?;
         let value = cursor.value(key)?;
         if metadata.insert(key.to_owned(), value).is_err() {
             return Err(GgufError::DuplicateKey { key: key.into(), offset }.into());
@@ -149,7 +149,7 @@ fn tensors(cursor: &mut Cursor<'_>, count: u64) -> Parse<Vec<Described>> {
     let mut names = HashSet::new();
     for i in 0..count {
         let offset = cursor.offset();
-        let name = cursor.string(What::TensorName(i))?;
+        let name = cursor.name(What::TensorName(i))?;
         if !names.insert(name) {
             return Err(GgufError::DuplicateTensor { tensor: name.into(), offset }.into());
         }
