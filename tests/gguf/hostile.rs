@@ -116,6 +116,10 @@ hostile! {
         GgufError::ShapeOverflow { .. }, ["\"t\""];
     elements_of_an_unknown_type_overflow: File::with_tensors(&[tensor("t", &[u64::MAX, 2], UNKNOWN, 0)], 32),
         GgufError::ShapeOverflow { .. }, ["\"t\""];
+    elements_of_an_unknown_type_reach_2_to_the_63: File::with_tensors(&[tensor("t", &[1 << 63], UNKNOWN, 0)], 32),
+        GgufError::ShapeOverflow { .. }, ["\"t\""];
+    bytes_reach_2_to_the_63: File::with_tensors(&[tensor("t", &[1 << 61], F32, 0)], 32),
+        GgufError::ShapeOverflow { .. }, ["\"t\""];
     rows_of_part_blocks: File::with_tensors(&[tensor("t", &[48, 2], Q4_1, 0)], 64),
         GgufError::PartialBlock { row: 48, block: 32, .. }, ["\"t\"", "rows of 48", "Q4_1 blocks of 32"];
 

@@ -124,6 +124,29 @@ fn a_string_as_large_as_the_file_is_not_fetched() {
     assert!(fetched <= 1 << 20, "{fetched}");
 }
 
+/// A server that ignores ranges, or a file that shrank.
+struct Short;
+
+impl ByteSource for Short {
+    fn name(&self) -> &str {
+        "short"
+    }
+
+    fn len(&self) -> u64 {
+        1 << 20
+    }
+
+    fn read(&self, _: u64, _: usize) -> BoxFuture<'_, mantissa::Result<Cow<'_, [u8]>>> {
+        Box::pin(std::future::ready(Ok(Cow::Borrowed(&TINY_LLAMA[..1000]))))
+    }
+}
+
+#[test]
+fn a_source_that_gives_too_little_is_named() {
+    let error = pollster::block_on(Gguf::read(&Short)).map(drop).unwrap_err();
+    assert!(error.to_string().contains("short: 1048576 bytes were asked for, but only 1000 came"));
+}
+
 #[test]
 fn a_length_that_no_file_has_is_survived() {
     let file = File::with_tensors(&[tensor("t", &[1 << 62], 24, 0)], 0);

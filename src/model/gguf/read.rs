@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::io;
 
 use super::cursor::{Cursor, MAX_HEADER, Parse, Stop, What};
 use super::error::GgufError;
@@ -54,6 +55,7 @@ pub(super) async fn header(source: &dyn ByteSource) -> Result<Header> {
     let mut wanted = FIRST_READ.min(file_len);
     loop {
         prefix = grow(source, prefix, wanted).await?;
+        check_length(source, &prefix, wanted)?;
         match parse(&prefix, file_len) {
             Ok(header) => return Ok(header),
             Err(Stop::Bad(problem)) => return Err(malformed(source, problem)),
@@ -82,6 +84,16 @@ async fn grow<'a>(
             Ok(Cow::Owned(bytes))
         }
     }
+}
+
+/// A source that breaks its promise would be asked for the same bytes for ever.
+fn check_length(source: &dyn ByteSource, prefix: &[u8], wanted: u64) -> Result<()> {
+    let got = prefix.len() as u64;
+    if got >= wanted {
+        return Ok(());
+    }
+    let reason = format!("{wanted} bytes were asked for, but only {got} came");
+    Err(Error::io(source.name(), io::Error::new(io::ErrorKind::UnexpectedEof, reason)))
 }
 
 pub(super) fn malformed(source: &dyn ByteSource, problem: GgufError) -> Error {
