@@ -188,7 +188,7 @@ def tensors(spec):
         ]:
             yield matrix(f"{at}{name}.weight", rows, k, gain)
             if name in spec.biases:
-                yield f"{at}{name}.bias", rng.standard_normal(rows).astype(np.float32), T.F32
+                yield f"{at}{name}.bias", (0.5 * rng.standard_normal(rows)).astype(np.float32), T.F32
         yield norm(at + "ffn_norm.weight")
     yield norm("output_norm.weight")
     if not spec.tied:
