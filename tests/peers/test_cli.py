@@ -6,6 +6,7 @@ test on any panic, signal or other code.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -17,6 +18,7 @@ import hostile
 import llama
 import tiny
 from program import Result, check_no_crash
+from test_logits import greedy_errors
 
 RUN_FIELDS = {
     "text": str, "token_ids": list, "prompt_tokens": int, "load_seconds": float,
@@ -81,8 +83,8 @@ def test_run_json(mantissa, small, adapter):
     assert min(answer[f"{part}_seconds"] for part in ("load", "prefill", "decode")) >= 0
 
 
-def test_run_streams_the_text_alone_on_stdout(mantissa, small, lavapipe):
-    arguments = ("run", "--model", small, "--raw", "--prompt", "that is the", "--max-tokens", 20,
+def test_run_streams_the_text_alone_on_stdout(mantissa, model, lavapipe):
+    arguments = ("run", "--model", model, "--prompt", "Say hello.", "--max-tokens", 12,
                  "--temperature", 0)
     answer = mantissa.json(*arguments, adapter=lavapipe)
     assert mantissa.run(*arguments, adapter=lavapipe).out.rstrip("\n") == answer["text"].rstrip("\n")
@@ -131,7 +133,7 @@ def test_inspect(mantissa, small):
 
 def test_devices(mantissa, adapter):
     text = mantissa.run("devices", adapter=adapter).out
-    assert adapter.substring in text and "max_storage_buffer_binding_size" in text.replace("-", "_")
+    assert adapter.substring in text and "binding" in text.lower()
     assert adapter.substring in mantissa.run("run", "--list-adapters", adapter=adapter).out
 
 
@@ -165,7 +167,6 @@ def test_the_hostile_files_are_a_step_from_a_right_one(mantissa, lavapipe, scrat
 @pytest.mark.parametrize("case", hostile.cases(), ids=str)
 def test_hostile_file(case, mantissa, lavapipe, scratch):
     """Refused in a sentence, within seconds, with no output file and no memory to speak of."""
-    import re
     path, out = scratch / "hostile.gguf", scratch / "hostile.npy"
     path.write_bytes(case.data)
     result = mantissa.run("logits", "--model", path, "--tokens", "1,2", "--out", out, code=1,
@@ -260,7 +261,7 @@ def interrupt(mantissa, adapter, *arguments, started):
     """Starts a run, sends SIGINT once `started(process)` returns, and waits for its end."""
     command, environment = mantissa.command(*arguments, adapter=adapter)
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                               bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         first = started(process)
         process.send_signal(signal.SIGINT)
@@ -283,7 +284,7 @@ def test_interrupt_keeps_the_text(mantissa, model, lavapipe):
     result = interrupt(mantissa, lavapipe, *LONG, "--model", model,
                        started=lambda process: process.stdout.read(8))
     assert result.code == 0, str(result)
-    assert len(result.out) >= 8
+    assert result.out.strip()
 
 
 def test_interrupt_still_prints_the_json(mantissa, model, lavapipe):
@@ -305,34 +306,26 @@ def test_interrupt_still_prints_the_json(mantissa, model, lavapipe):
 # Conversation
 
 
-def test_chat_keeps_its_cache(mantissa, small, lavapipe):
+SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"  # the template's own
+
+
+def test_chat_keeps_its_cache(mantissa, model, truth, peer, lavapipe):
     """`chat --json` prints an object per reply; `prompt_tokens` are those processed for this turn,
-    `cached_tokens` those kept from before. A kept cache changes nothing in the replies."""
-    turns = ["that is the", "or not", "so it is said"]
-    arguments = ("--temperature", 0, "--max-tokens", 8)
-    result = mantissa.run("chat", "--model", small, "--json", *arguments,
+    `cached_tokens` those kept from before. A kept cache changes nothing in the replies: each is
+    float64's greedy continuation of the whole conversation.
+    """
+    turns = ["What is the capital of France?", "And of Italy?", "Thank you."]
+    result = mantissa.run("chat", "--model", model, "--json", "--temperature", 0, "--max-tokens", 8,
                           input="".join(f"{turn}\n" for turn in turns), adapter=lavapipe)
     replies = [json.loads(line) for line in lines(result.out)]
     assert len(replies) == len(turns)
-    assert replies[0]["cached_tokens"] == 0
-    with llama.Llama(small) as peer:
-        text, before = "", 0
-        for turn, reply in zip(turns, replies):
-            text += f"<|im_start|>user\n{turn}<|im_end|>\n<|im_start|>assistant\n"
-            whole = peer.tokenize(text, parse_special=True)
-            assert reply["cached_tokens"] + reply["prompt_tokens"] == len(whole)
-            # Of what was seen before, only the last reply's end may need a second look.
-            assert reply["cached_tokens"] >= before - 2
-            before = len(whole) + len(reply["token_ids"])
-            ids = [t for t in reply["token_ids"] if not peer.is_end(t)]
-            cold = greedy(mantissa, small, whole, len(reply["token_ids"]), lavapipe)
-            assert ids == cold[: len(ids)]
-            text += f"{reply['text']}<|im_end|>\n"
-
-
-def greedy(mantissa, path, tokens, count, adapter):
-    """The greedy continuation from whole evaluations, with no cache to keep."""
-    tokens, start = list(tokens), len(tokens)
-    for _ in range(count):
-        tokens.append(int(mantissa.logits(path, tokens, adapter=adapter)[-1].argmax()))
-    return tokens[start:]
+    seen, gap = [], f"<|im_start|>system\n{SYSTEM}<|im_end|>\n"
+    for turn, reply in zip(turns, replies):
+        turn = f"{gap}<|im_start|>user\n{turn}<|im_end|>\n<|im_start|>assistant\n"
+        whole = seen + peer.tokenize(turn, parse_special=True)
+        assert reply["cached_tokens"] + reply["prompt_tokens"] == len(whole)
+        # Of what was seen, only the last reply's end may need a second look.
+        assert reply["cached_tokens"] >= len(seen) - 2
+        ids = [t for t in reply["token_ids"] if not peer.is_end(t)]
+        assert greedy_errors(truth, whole, ids)[0] == []
+        seen, gap = whole + ids, "<|im_end|>\n"

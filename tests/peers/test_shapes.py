@@ -4,6 +4,8 @@ Each is held against float64, against llama.cpp on the same file, and against ll
 copy.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 
@@ -22,38 +24,41 @@ FACTOR = 32
 SAME_FILE_NMSE = 2e-3
 
 
-def check(mantissa, adapter, spec, path, path_f32, *arguments):
+@lru_cache
+def truths(path, path_f32, tokens):
+    """Float64's logits, the limit, and llama.cpp's on the F32 copy and on the file itself."""
+    model = oracle.Llama(path)
+    limit = FACTOR * model.float32_error(tokens)
+    return model.logits(tokens), limit, llama.logits(path_f32, tokens), llama.logits(path, tokens)
+
+
+def check(mantissa, adapter, name, tiny_model, *arguments):
     """All three comparisons of one model."""
-    tokens = tiny.tokens(spec, POSITIONS)
-    truth = oracle.Llama(path)
-    right = truth.logits(tokens)
-    limit = FACTOR * truth.float32_error(tokens)
-    given = mantissa.logits(path, tokens, *arguments, adapter=adapter)
+    path, tokens = tiny_model(name), tuple(tiny.tokens(tiny.by_name(name), POSITIONS))
+    right, limit, peer_f32, peer = truths(path, tiny_model(name, f32=True), tokens)
+    given = mantissa.logits(path, tokens, *arguments, adapter=adapter).astype(np.float64)
     assert given.shape == right.shape
     error = np.abs(given - right).max()
-    print(f"{spec.name} on {adapter}: |mantissa - f64| {error:.1e}, limit {limit:.1e}")
+    print(f"{name} on {adapter}: |mantissa - f64| {error:.1e}, limit {limit:.1e}")
     assert error <= limit
-    assert np.abs(given - llama.logits(path_f32, tokens)).max() <= 2 * limit
-    same = llama.logits(path, tokens).astype(np.float64)
-    assert ((given - same) ** 2).sum() / (same**2).sum() <= SAME_FILE_NMSE
+    assert np.abs(given - peer_f32).max() <= 2 * limit
+    assert ((given - peer) ** 2).sum() / (peer.astype(np.float64) ** 2).sum() <= SAME_FILE_NMSE
 
 
-@pytest.mark.parametrize("spec", tiny.SPECS, ids=lambda s: s.name)
-def test_shape(spec, mantissa, adapter, tiny_model):
-    check(mantissa, adapter, spec, tiny_model(spec.name), tiny_model(spec.name, f32=True))
+@pytest.mark.parametrize("name", [spec.name for spec in tiny.SPECS])
+def test_shape(name, mantissa, adapter, tiny_model):
+    check(mantissa, adapter, name, tiny_model)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 16])
 @pytest.mark.parametrize("name", ["gqa3_head80_bf16", "gqa8_head32_q5_0", "mixed_types"])
 def test_chunks(name, chunk, mantissa, adapter, tiny_model):
     """However the prompt is cut, the kernels for few and for many rows agree."""
-    check(mantissa, adapter, tiny.by_name(name), tiny_model(name), tiny_model(name, f32=True),
-          "--chunk", chunk)
+    check(mantissa, adapter, name, tiny_model, "--chunk", chunk)
 
 
 @pytest.mark.parametrize("without", ["f16", "subgroups", "limits", "f16,subgroups,limits"])
 @pytest.mark.parametrize("name", ["gqa1_head128_f16", "mixed_types"])
 def test_capabilities(name, without, mantissa, adapter, tiny_model):
     """Every fallback, on every machine."""
-    check(mantissa, adapter, tiny.by_name(name), tiny_model(name), tiny_model(name, f32=True),
-          "--without", without)
+    check(mantissa, adapter, name, tiny_model, "--without", without)
