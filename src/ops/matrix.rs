@@ -95,9 +95,9 @@ impl Matrix {
         let tile = placement.tile.max(1);
         let mut shards = Vec::new();
         for range in cut(format, (rows, cols), tile, placement.shard_bytes)? {
-            let layout = Layout::new(format, range.len(), cols, tile);
+            let layout = Layout::new(format, range.len(), cols, tile)?;
             let words =
-                layout.repack(format, &bytes[range.start * row_bytes..range.end * row_bytes]);
+                layout.repack(format, &bytes[range.start * row_bytes..range.end * row_bytes])?;
             let buffer = Buffer::from_slice(gpu, name, &words).await?;
             shards.push(Shard { layout, first_row: range.start, buffer });
         }
@@ -120,7 +120,7 @@ fn cut(
     tile: usize,
     available: u64,
 ) -> Result<Vec<Range<usize>>> {
-    let tile_bytes = Layout::new(format, tile, cols, tile).words as u64 * 4;
+    let tile_bytes = Layout::new(format, tile, cols, tile)?.words as u64 * 4;
     // Planes are padded to 16 bytes, once each.
     let slack = 16 * format.planes().len() as u64;
     let step = (available.saturating_sub(slack) / tile_bytes.max(1)) as usize * tile;
@@ -133,15 +133,13 @@ fn cut(
 }
 
 /// The f64 values of rows of whole blocks, as every kernel's reference needs them.
-pub fn decode_f64(format: FormatRef, bytes: &[u8], cols: usize) -> Vec<f64> {
-    let Some(row_bytes) = formats::row_bytes(format, cols) else { return Vec::new() };
-    let mut row = vec![0.0; cols];
-    let mut all = Vec::with_capacity(bytes.len() / row_bytes.max(1) * cols);
-    for bytes in bytes.chunks_exact(row_bytes.max(1)) {
-        formats::decode_row(format, bytes, &mut row);
-        all.extend(row.iter().copied().map(f64::from));
-    }
-    all
+///
+/// # Errors
+/// [`Error::Shape`] where the bytes are no whole blocks of so many weights.
+pub fn decode_f64(format: FormatRef, bytes: &[u8], weights: usize) -> Result<Vec<f64>> {
+    let mut decoded = vec![0.0; weights];
+    formats::decode_row(format, bytes, &mut decoded)?;
+    Ok(decoded.into_iter().map(f64::from).collect())
 }
 
 /// Whether the last chunk of rows of this many columns reaches past their vec4s.
