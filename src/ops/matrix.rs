@@ -32,6 +32,29 @@ pub struct Shard {
     pub buffer: Buffer,
 }
 
+/// How a matrix is placed on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// Rows interleaved with each other: at least 1.
+    pub tile: usize,
+    /// Bytes that a shard may take at most.
+    pub shard_bytes: u64,
+}
+
+impl Placement {
+    /// The default of this device: rows are interleaved for lanes that walk a row each, as on a
+    /// CPU; GPUs put their lanes along a row instead.
+    pub fn of(gpu: &Gpu) -> Self {
+        let tile = match gpu.caps().class {
+            Class::Software => 8,
+            Class::Gpu => 1,
+        };
+        let limits = gpu.limits();
+        let shard_bytes = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        Self { tile, shard_bytes }
+    }
+}
+
 impl Matrix {
     /// Uploads `rows` rows of `cols` weights, given as rows of whole blocks back to back.
     ///
@@ -42,8 +65,23 @@ impl Matrix {
         gpu: &Gpu,
         name: &str,
         format: FormatRef,
+        shape: (usize, usize),
+        bytes: &[u8],
+    ) -> Result<Self> {
+        Self::upload_placed(gpu, name, format, shape, bytes, Placement::of(gpu)).await
+    }
+
+    /// The same with a placement of one's own choice.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload), and [`Error::Limit`] where no tile of rows fits a shard.
+    pub async fn upload_placed(
+        gpu: &Gpu,
+        name: &str,
+        format: FormatRef,
         (rows, cols): (usize, usize),
         bytes: &[u8],
+        placement: Placement,
     ) -> Result<Self> {
         let wrong = |expected: String, got: String| Error::Shape { op: "upload", expected, got };
         let Some(row_bytes) = formats::row_bytes(format, cols).filter(|_| cols > 0) else {
@@ -54,9 +92,9 @@ impl Matrix {
             let expected = format!("{name}: {rows} rows of {row_bytes} bytes");
             return Err(wrong(expected, format!("{} bytes", bytes.len())));
         }
-        let tile = row_tile(gpu);
+        let tile = placement.tile.max(1);
         let mut shards = Vec::new();
-        for range in cut(gpu, format, (rows, cols), tile)? {
+        for range in cut(format, (rows, cols), tile, placement.shard_bytes)? {
             let layout = Layout::new(format, range.len(), cols, tile)?;
             let words =
                 layout.repack(format, &bytes[range.start * row_bytes..range.end * row_bytes])?;
@@ -75,23 +113,13 @@ impl Shard {
     }
 }
 
-/// Rows interleaved for the lanes that walk a row each; GPUs put their lanes along a row instead.
-fn row_tile(gpu: &Gpu) -> usize {
-    match gpu.caps().class {
-        Class::Software => 8,
-        Class::Gpu => 1,
-    }
-}
-
 /// Ranges of rows that fit a binding each.
 fn cut(
-    gpu: &Gpu,
     format: FormatRef,
     (rows, cols): (usize, usize),
     tile: usize,
+    available: u64,
 ) -> Result<Vec<Range<usize>>> {
-    let limits = gpu.limits();
-    let available = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     let tile_bytes = Layout::new(format, tile, cols, tile)?.words as u64 * 4;
     // Planes are padded to 16 bytes, once each.
     let slack = 16 * format.planes().len() as u64;
