@@ -1,8 +1,9 @@
 //! Model configurations: read from a right file, and refused where metadata and tensors disagree.
 
 use mantissa::Error;
-use mantissa::model::config::{Activation, ModelConfig, RopeKind, RopeScaling};
+use mantissa::model::config::{ModelConfig, RopeKind, RopeScaling};
 use mantissa::model::gguf::{Gguf, Value, Writer};
+use mantissa::ops::glu::Activation;
 
 use super::{TINY_LLAMA, read};
 
