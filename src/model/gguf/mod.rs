@@ -11,3 +11,5 @@ pub enum GgufError {
         found: [u8; 4],
     },
 }
+// TEMPORARY, not to be merged.
+pub use crate::engine_stub::gguf::*;
