@@ -1,5 +1,5 @@
 //! From a file to tokens.
 
+pub mod config;
 pub mod gguf;
-// TEMPORARY, not to be merged.
-pub use crate::engine_stub::model::*;
+pub mod source;

@@ -20,6 +20,3 @@ pub use program_native::*;
 mod program_web;
 #[cfg(all(feature = "cli", target_arch = "wasm32"))]
 pub use program_web::*;
-
-// TEMPORARY, not to be merged.
-pub use crate::engine_stub::open;

@@ -1,1 +1,129 @@
 //! Native programs: Vulkan, Metal, DX12; files, threads, clocks.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::gpu::{Caps, Class, Gpu};
+use crate::model::source::{ByteSource, slice};
+
+/// A future of the library; natively it may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// `Send + Sync` natively; nothing in the browser, where values of JavaScript are neither.
+pub trait WasmNotSendSync: Send + Sync {}
+impl<T: Send + Sync + ?Sized> WasmNotSendSync for T {}
+
+/// A file mapped into memory: reads cost nothing until a page is touched.
+#[derive(Debug)]
+struct MappedFile {
+    name: String,
+    map: memmap2::Mmap,
+}
+
+impl ByteSource for MappedFile {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    fn read(&self, offset: u64, len: usize) -> BoxFuture<'_, Result<Cow<'_, [u8]>>> {
+        let bytes = slice(&self.name, &self.map, offset, len).map(Cow::Borrowed);
+        Box::pin(std::future::ready(bytes))
+    }
+}
+
+/// Opens a file as a [`ByteSource`] by mapping it into memory.
+///
+/// The file must not be shortened while it is open: the operating system then ends the program
+/// (SIGBUS) when a page that is gone is touched.
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be opened or is not a regular file (a pipe has no length and
+/// would be waited for).
+pub fn open(path: impl AsRef<Path>) -> Result<Arc<dyn ByteSource>> {
+    let path = path.as_ref();
+    let map = map(path).map_err(|e| Error::io(path.display(), e))?;
+    Ok(Arc::new(MappedFile { name: path.display().to_string(), map }))
+}
+
+fn map(path: &Path) -> io::Result<memmap2::Mmap> {
+    // Asked before opening, since opening a named pipe would wait for a writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let file = File::open(path)?;
+    // SAFETY: the map is private to `MappedFile` and only ever read, as plain bytes, for which any
+    // content is valid. What remains is another process writing to the file meanwhile; a program
+    // cannot rule that out for any memory map, so `open` names it as its caller's duty.
+    unsafe { memmap2::Mmap::map(&file) }
+}
+
+/// Seconds after which a submission counts as hung: a chunk of prefill of a model of several
+/// billion parameters on a software driver takes minutes.
+const PATIENCE: u64 = 900;
+
+/// Every adapter of the instance.
+pub(crate) async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    instance.enumerate_adapters(wgpu::Backends::PRIMARY).await
+}
+
+/// Waits until the submission has run and its mappings have resolved.
+pub(crate) async fn wait(gpu: &Gpu, what: &str, index: wgpu::SubmissionIndex) -> Result<()> {
+    let timeout = Some(Duration::from_secs(PATIENCE));
+    let poll = wgpu::PollType::Wait { submission_index: Some(index), timeout };
+    match gpu.device().poll(poll) {
+        Ok(_) => Ok(()),
+        Err(wgpu::PollError::Timeout) => {
+            gpu.check()?;
+            Err(Error::Timeout { what: what.into(), seconds: PATIENCE })
+        }
+        Err(e) => {
+            gpu.check()?;
+            Err(Error::Gpu { what: what.into(), reason: e.to_string() })
+        }
+    }
+}
+
+/// Directives that the platform's WGSL front end demands. naga rejects `enable subgroups;`.
+pub(crate) fn enable_directives(caps: Caps) -> String {
+    if caps.f16 { "enable f16;\n".into() } else { String::new() }
+}
+
+/// A shader module of ours.
+pub(crate) fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> wgpu::ShaderModule {
+    device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(label),
+        source: wgpu::ShaderSource::Wgsl(text.into()),
+    })
+}
+
+/// Refuses an allocation that a software adapter would take from memory that is not there: it
+/// would be killed instead of told.
+pub(crate) fn check_memory(gpu: &Gpu, what: &str, bytes: u64) -> Result<()> {
+    if gpu.caps().class != Class::Software {
+        return Ok(());
+    }
+    match available_memory() {
+        Some(available) if bytes > available => {
+            Err(Error::OutOfMemory { what: what.into(), bytes })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that the operating system could still hand out, where it tells.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,1 +1,66 @@
 //! The browser: WebGPU through wasm-bindgen.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::gpu::{Caps, Gpu};
+use crate::model::source::ByteSource;
+
+/// A future of the library; in the browser it stays on its thread.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// `Send + Sync` natively; nothing in the browser, where values of JavaScript are neither.
+pub trait WasmNotSendSync {}
+impl<T: ?Sized> WasmNotSendSync for T {}
+
+/// A page has no file system; implement [`ByteSource`] for a `File`, `Blob` or URL instead, or use
+/// [`Bytes`](crate::model::source::Bytes).
+///
+/// # Errors
+/// Always [`Error::Io`] with [`io::ErrorKind::Unsupported`].
+pub fn open(path: impl AsRef<Path>) -> Result<Arc<dyn ByteSource>> {
+    let reason = "a web page has no file system; read from a File, a Blob or a URL";
+    Err(Error::io(path.as_ref().display(), io::Error::new(io::ErrorKind::Unsupported, reason)))
+}
+
+/// The adapter of the page, if there is one.
+pub(crate) async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let options = wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..Default::default()
+    };
+    instance.request_adapter(&options).await.into_iter().collect()
+}
+
+/// The browser drives the queue itself; a mapping or scope resolves when the work has run.
+pub(crate) async fn wait(_: &Gpu, _: &str, _: wgpu::SubmissionIndex) -> Result<()> {
+    Ok(())
+}
+
+/// Directives that the browser's WGSL front end demands.
+pub(crate) fn enable_directives(caps: Caps) -> String {
+    let mut text = String::new();
+    if caps.f16 {
+        text.push_str("enable f16;\n");
+    }
+    if caps.subgroups {
+        text.push_str("enable subgroups;\n");
+    }
+    text
+}
+
+/// A shader module of ours.
+pub(crate) fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> wgpu::ShaderModule {
+    device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(label),
+        source: wgpu::ShaderSource::Wgsl(text.into()),
+    })
+}
+
+/// The browser answers through the error scope.
+pub(crate) fn check_memory(_: &Gpu, _: &str, _: u64) -> Result<()> {
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! One kernel by itself: y = x·Wᵀ on weights that stay packed on the GPU.
+//!
+//! `cargo run --release --example one_kernel`
+
+use mantissa::gpu::{Gpu, GpuOptions};
+use mantissa::{formats, ops};
+
+fn main() -> mantissa::Result<()> {
+    let gpu = pollster::block_on(Gpu::request(&GpuOptions::default()))?;
+    let format = formats::by_name("f32")?;
+    let (m, n, k) = (2, 3, 64);
+    let w: Vec<f32> = (0..n * k).map(|i| (i as f32 * 0.1).sin()).collect();
+    let x: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.2).cos()).collect();
+
+    let mut blocks = vec![0; n * k / format.block_len() * format.block_bytes()];
+    formats::encode_row(format, &w, &mut blocks);
+    let y = pollster::block_on(ops::matmul::matmul(&gpu, format, &blocks, (n, k), &x))?;
+
+    println!("{} on {}: {} bytes of weights", format.name(), gpu.info().name, blocks.len());
+    for ((y, (exact, _)), i) in
+        y.iter().zip(ops::matmul::reference(format, &blocks, (n, k), &x)).zip(0..)
+    {
+        println!("y[{}, {}] = {y:10.6}   (f64: {exact:10.6})", i / n, i % n);
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! A device, its capabilities, and its health.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::adapter::{self, Class, GpuOptions, Without};
+use super::pipeline::{Pipeline, PipelineKey};
+use super::scope::{Scope, to_error};
+use crate::error::{Error, Result};
+use crate::platform::{self, BoxFuture};
+
+/// What kernels may use on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Caps {
+    /// `enable f16`.
+    pub f16: bool,
+    /// Subgroup operations in compute shaders.
+    pub subgroups: bool,
+    /// The kind of machine behind the device.
+    pub class: Class,
+}
+
+/// A GPU device that kernels run on. Cheap to clone; all clones are the same device.
+#[derive(Debug, Clone)]
+pub struct Gpu(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    caps: Caps,
+    fault: Arc<Mutex<Option<Fault>>>,
+    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    allocated: AtomicU64,
+}
+
+/// The first thing that went wrong with the device outside any scope. It stays: what the device
+/// says afterwards is not to be believed.
+#[derive(Debug, Clone)]
+enum Fault {
+    Lost(String),
+    Uncaptured(String),
+}
+
+impl Gpu {
+    /// Opens the device that `options` ask for, with all the adapter's limits.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where nothing matches, [`Error::NoDevice`] where the driver refuses.
+    pub async fn request(options: &GpuOptions) -> Result<Self> {
+        let adapter = adapter::pick(options).await?;
+        let info = adapter.get_info();
+        let caps = caps(&adapter, options.without);
+        let limits = if options.without.limits {
+            wgpu::Limits::default().or_worse_values_from(&adapter.limits())
+        } else {
+            adapter.limits()
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("mantissa"),
+            required_features: features(&caps),
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
+        let refused = |e| Error::NoDevice { adapter: info.name.clone(), reason: format!("{e}") };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
+        Ok(Self(Arc::new(Inner {
+            fault: watch(&device),
+            device,
+            queue,
+            info,
+            limits,
+            caps,
+            pipelines: Mutex::default(),
+            allocated: AtomicU64::new(0),
+        })))
+    }
+
+    /// The adapter's name, driver and kind.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.0.info
+    }
+
+    /// The device's limits.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.0.limits
+    }
+
+    /// What kernels may use.
+    pub fn caps(&self) -> Caps {
+        self.0.caps
+    }
+
+    /// Bytes that live buffers of this device take.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.0.allocated.load(Ordering::Relaxed)
+    }
+
+    /// The wgpu device, for programs that share it.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    /// The wgpu queue, for programs that share it.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    /// Gives the device up; whatever still uses it fails with [`Error::DeviceLost`].
+    pub fn destroy(&self) {
+        self.0.device.destroy();
+        self.set_lost("destroyed by the program");
+    }
+
+    /// Whether the device is still to be believed.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], or [`Error::Gpu`] once any command failed outside an error scope.
+    pub fn check(&self) -> Result<()> {
+        match lock(&self.0.fault).clone() {
+            None => Ok(()),
+            Some(Fault::Lost(reason)) => Err(Error::DeviceLost { reason }),
+            Some(Fault::Uncaptured(reason)) => Err(Error::Gpu { what: "device".into(), reason }),
+        }
+    }
+
+    /// Runs `work`, and turns what wgpu says against it into an error. A lost device outranks it.
+    pub(super) async fn scoped<T>(
+        &self,
+        what: &str,
+        bytes: u64,
+        work: impl FnOnce(&wgpu::Device) -> T,
+    ) -> Result<T> {
+        self.check()?;
+        let scope = Scope::open(&self.0.device);
+        let made = work(&self.0.device);
+        let caught = scope.close().await;
+        self.check()?;
+        caught.map_or(Ok(made), |e| Err(to_error(what, bytes, &e)))
+    }
+
+    /// Encodes and submits one command buffer. The returned [`Submission`] must be finished to
+    /// know whether the commands were accepted.
+    pub fn submit(
+        &self,
+        what: &str,
+        encode: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Submission> {
+        self.check()?;
+        let scope = Scope::open(&self.0.device);
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some(what) };
+        let mut encoder = self.0.device.create_command_encoder(&descriptor);
+        encode(&mut encoder);
+        let index = self.0.queue.submit([encoder.finish()]);
+        let errors = scope.close();
+        Ok(Submission { gpu: self.clone(), what: what.into(), index, errors })
+    }
+
+    pub(super) fn pipelines(&self) -> MutexGuard<'_, HashMap<PipelineKey, Arc<Pipeline>>> {
+        lock(&self.0.pipelines)
+    }
+
+    pub(super) fn count_bytes(&self, bytes: i64) {
+        if bytes >= 0 {
+            self.0.allocated.fetch_add(bytes.unsigned_abs(), Ordering::Relaxed);
+        } else {
+            self.0.allocated.fetch_sub(bytes.unsigned_abs(), Ordering::Relaxed);
+        }
+    }
+
+    fn set_lost(&self, reason: &str) {
+        lock(&self.0.fault).get_or_insert(Fault::Lost(reason.into()));
+    }
+}
+
+/// Commands on their way through the GPU.
+#[must_use = "a submission's errors are only known once it is finished"]
+pub struct Submission {
+    gpu: Gpu,
+    what: String,
+    index: wgpu::SubmissionIndex,
+    errors: BoxFuture<'static, Option<wgpu::Error>>,
+}
+
+impl Submission {
+    /// Whether the device accepted the commands. Does not wait for them to run.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`], [`Error::OutOfMemory`] or [`Error::DeviceLost`].
+    pub async fn accepted(self) -> Result<wgpu::SubmissionIndex> {
+        let caught = self.errors.await;
+        self.gpu.check()?;
+        caught.map_or(Ok(self.index), |e| Err(to_error(&self.what, 0, &e)))
+    }
+
+    /// Waits until the commands have run.
+    ///
+    /// # Errors
+    /// As [`accepted`](Self::accepted), and [`Error::Timeout`].
+    pub async fn finish(self) -> Result<()> {
+        let (gpu, what) = (self.gpu.clone(), self.what.clone());
+        let index = self.accepted().await?;
+        platform::wait(&gpu, &what, index).await?;
+        gpu.check()
+    }
+}
+
+fn caps(adapter: &wgpu::Adapter, without: Without) -> Caps {
+    let features = adapter.features();
+    let cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+    Caps {
+        f16: features.contains(wgpu::Features::SHADER_F16) && !without.f16,
+        subgroups: features.contains(wgpu::Features::SUBGROUP) && !without.subgroups,
+        class: if cpu { Class::Software } else { Class::Gpu },
+    }
+}
+
+fn features(caps: &Caps) -> wgpu::Features {
+    let mut features = wgpu::Features::empty();
+    features.set(wgpu::Features::SHADER_F16, caps.f16);
+    features.set(wgpu::Features::SUBGROUP, caps.subgroups);
+    features
+}
+
+/// Remembers the first loss or uncaptured error of a device.
+fn watch(device: &wgpu::Device) -> Arc<Mutex<Option<Fault>>> {
+    let fault = Arc::new(Mutex::new(None));
+    let lost = fault.clone();
+    device.set_device_lost_callback(move |_, message| {
+        lock(&lost).get_or_insert(Fault::Lost(message));
+    });
+    let uncaptured = fault.clone();
+    device.on_uncaptured_error(Arc::new(move |error| {
+        let text = to_error("device", 0, &error).to_string();
+        lock(&uncaptured).get_or_insert(Fault::Uncaptured(text));
+    }));
+    fault
+}
+
+/// A lock that outlives a panic elsewhere: the data behind these locks is never half-written.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,18 @@
+//! All that touches wgpu: adapters and capabilities, shader linking, pipelines, buffers, plans.
+
+mod adapter;
+mod buffer;
+mod device;
+pub mod link;
+mod pipeline;
+mod plan;
+mod scope;
+
+pub use adapter::{AdapterSummary, Class, GpuOptions, Without, adapters};
+pub use buffer::Buffer;
+pub use device::{Caps, Gpu, Submission};
+pub(crate) use link::part;
+pub use link::{Linked, Part};
+pub(crate) use pipeline::params;
+pub use pipeline::{Access, Binding, Op, ParamsInfo, Variant, link_op};
+pub use plan::{Grid, Plan, PlanBuilder};

@@ -1,0 +1,212 @@
+//! From an operation and a variant of it to a pipeline, made once per device.
+
+use std::sync::Arc;
+
+use super::device::{Caps, Gpu};
+use super::link::{Linked, Part, part};
+use crate::error::Result;
+use crate::formats::FormatRef;
+use crate::platform;
+
+/// One GPU operation: one WGSL file in `shaders/ops/`, and what it binds.
+#[derive(Debug)]
+pub struct Op {
+    /// The name of its files, labels and tests.
+    pub name: &'static str,
+    /// Its own part, then the shared parts that every variant uses.
+    pub parts: &'static [Part],
+    /// Whether it reads packed weights, through a format part.
+    pub packed: bool,
+    /// Whether it uses the reductions of `lib/reduce*.wgsl`.
+    pub reduces: bool,
+    /// Bindings 1.. of group 0; binding 0 is the uniform `params`.
+    pub bindings: &'static [Binding],
+    /// The layout of `params`.
+    pub params: ParamsInfo,
+}
+
+/// One binding of an operation, in the order of its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    /// The variable's name in WGSL.
+    pub name: &'static str,
+    /// How the kernel uses it.
+    pub access: Access,
+}
+
+/// How a kernel uses a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    Write,
+    /// `var<uniform>`.
+    Uniform,
+}
+
+/// Size and member offsets of an operation's `Params`, to be held against naga's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParamsInfo {
+    /// Size in bytes.
+    pub size: usize,
+    /// Members and their offsets.
+    pub fields: &'static [(&'static str, usize)],
+}
+
+/// Declares an operation's uniform struct, four bytes a member, and what a test needs to hold it
+/// against the WGSL.
+macro_rules! params {
+    ($($(#[$doc:meta])* $field:ident: $ty:ty),+ $(,)?) => {
+        /// The operation's uniforms; the same struct as `Params` in its WGSL.
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct Params {
+            $($(#[$doc])* pub $field: $ty,)+
+        }
+
+        impl Params {
+            /// Size and offsets.
+            pub const INFO: $crate::gpu::ParamsInfo = $crate::gpu::ParamsInfo {
+                size: size_of::<Self>(),
+                fields: &[$((stringify!($field), std::mem::offset_of!(Self, $field)),)+],
+            };
+        }
+    };
+}
+pub(crate) use params;
+
+/// What distinguishes one pipeline of an operation from another.
+#[derive(Debug, Clone, Default)]
+pub struct Variant {
+    /// The format of the packed weights, for operations that read any.
+    pub format: Option<FormatRef>,
+    /// Values of `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+}
+
+impl Variant {
+    /// A variant without a format.
+    pub fn of(constants: &[(&'static str, f64)]) -> Self {
+        Self { format: None, constants: constants.to_vec() }
+    }
+
+    /// The same for weights in `format`.
+    pub fn packed(mut self, format: FormatRef) -> Self {
+        self.format = Some(format);
+        self.constants.extend_from_slice(format.overrides());
+        self
+    }
+}
+
+/// Pipelines are equal if all of this is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PipelineKey {
+    op: &'static str,
+    format: Option<String>,
+    caps: Caps,
+    constants: Vec<(&'static str, u64)>,
+}
+
+/// A compute pipeline with its bind group layout.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) raw: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+/// The text of one operation, for one format and set of capabilities.
+pub fn link_op(op: &Op, format: Option<FormatRef>, caps: Caps) -> Linked {
+    let mut linked = Linked::default();
+    let enable = platform::enable_directives(caps);
+    if !enable.is_empty() {
+        linked.push("(enable)", &enable);
+    }
+    let mut push = |part: &Part| linked.push(part.path, part.text);
+    op.parts.iter().for_each(&mut push);
+    if op.reduces {
+        push(if caps.subgroups { &REDUCE_SUBGROUP } else { &REDUCE });
+    }
+    if op.packed {
+        [LAYOUT, VEC8].iter().for_each(push);
+    }
+    if let Some(format) = format {
+        linked.push(&format!("formats/{}.wgsl", format.name()), format.shader());
+    }
+    linked
+}
+
+const REDUCE: Part = part!("lib/reduce.wgsl");
+const REDUCE_SUBGROUP: Part = part!("lib/reduce_subgroup.wgsl");
+const LAYOUT: Part = part!("lib/layout.wgsl");
+const VEC8: Part = part!("lib/vec8.wgsl");
+
+impl Gpu {
+    /// The pipeline of this variant, compiled if this device has not met it yet.
+    pub(super) async fn pipeline(&self, op: &Op, variant: &Variant) -> Result<Arc<Pipeline>> {
+        let key = PipelineKey {
+            op: op.name,
+            format: variant.format.map(|f| f.name().into()),
+            caps: self.caps(),
+            constants: variant.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect(),
+        };
+        if let Some(found) = self.pipelines().get(&key) {
+            return Ok(found.clone());
+        }
+        let linked = link_op(op, variant.format, self.caps());
+        let what = variant.format.map_or(op.name.into(), |f| format!("{} {}", op.name, f.name()));
+        let made = self.scoped(&what, 0, |device| compile(device, op, &what, variant, &linked));
+        let made = Arc::new(made.await?);
+        self.pipelines().insert(key, made.clone());
+        Ok(made)
+    }
+}
+
+fn compile(
+    device: &wgpu::Device,
+    op: &Op,
+    what: &str,
+    variant: &Variant,
+    linked: &Linked,
+) -> Pipeline {
+    let module = platform::shader_module(device, what, &linked.text);
+    let layout = bind_group_layout(device, op, what);
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(what),
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(what),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            constants: &variant.constants,
+            // Kernels write workgroup memory before they read it; zeroing it costs seconds in FXC.
+            zero_initialize_workgroup_memory: false,
+        },
+        cache: None,
+    });
+    Pipeline { raw, layout }
+}
+
+fn bind_group_layout(device: &wgpu::Device, op: &Op, what: &str) -> wgpu::BindGroupLayout {
+    let entry = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
+        binding: binding as u32,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    };
+    let ty = |access| match access {
+        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+        Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+        Access::Uniform => wgpu::BufferBindingType::Uniform,
+    };
+    let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+    entries.extend(op.bindings.iter().enumerate().map(|(i, b)| entry(i + 1, ty(b.access))));
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some(what),
+        entries: &entries,
+    })
+}

@@ -1,0 +1,176 @@
+//! Plans: dispatches recorded once, with their pipelines, bind groups and uniforms, and run as
+//! often as wanted in one compute pass each time.
+
+use std::sync::Arc;
+
+use bytemuck::Pod;
+
+use super::buffer::Buffer;
+use super::device::{Gpu, Submission};
+use super::pipeline::{Op, Pipeline, Variant};
+use crate::error::{Error, Result};
+
+/// Workgroups in x, y and z.
+pub type Grid = [u32; 3];
+
+/// A recorded sequence of dispatches. Each sees what those before it wrote.
+#[derive(Debug)]
+pub struct Plan {
+    gpu: Gpu,
+    label: String,
+    dispatches: Vec<Dispatch>,
+}
+
+#[derive(Debug)]
+struct Dispatch {
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    grid: Grid,
+}
+
+/// Records a [`Plan`].
+#[derive(Debug)]
+pub struct PlanBuilder {
+    gpu: Gpu,
+    label: String,
+    recorded: Vec<Recorded>,
+    uniforms: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Recorded {
+    op: &'static Op,
+    variant: Variant,
+    params_at: u64,
+    buffers: Vec<Buffer>,
+    grid: Grid,
+}
+
+impl PlanBuilder {
+    /// An empty plan on this device.
+    pub fn new(gpu: &Gpu, label: &str) -> Self {
+        Self { gpu: gpu.clone(), label: label.into(), recorded: Vec::new(), uniforms: Vec::new() }
+    }
+
+    /// The device that the plan is for.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Appends one dispatch: `buffers` in the order of the op's bindings.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the grid has more workgroups than the device takes.
+    pub fn dispatch<P: Pod>(
+        &mut self,
+        op: &'static Op,
+        variant: Variant,
+        params: &P,
+        buffers: &[&Buffer],
+        grid: Grid,
+    ) -> Result<()> {
+        debug_assert_eq!(size_of::<P>(), op.params.size, "{}", op.name);
+        debug_assert_eq!(buffers.len(), op.bindings.len(), "{}", op.name);
+        let available = self.gpu.limits().max_compute_workgroups_per_dimension;
+        if let Some(&needed) = grid.iter().find(|&&n| n > available) {
+            return Err(Error::Limit {
+                what: op.name.into(),
+                needed: needed.into(),
+                limit: "max_compute_workgroups_per_dimension",
+                available: available.into(),
+            });
+        }
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        let alignment = self.gpu.limits().min_uniform_buffer_offset_alignment as usize;
+        self.uniforms.resize(self.uniforms.len().next_multiple_of(alignment), 0);
+        let params_at = self.uniforms.len() as u64;
+        self.uniforms.extend_from_slice(bytemuck::bytes_of(params));
+        let buffers = buffers.iter().map(|&b| b.clone()).collect();
+        self.recorded.push(Recorded { op, variant, params_at, buffers, grid });
+        Ok(())
+    }
+
+    /// Compiles what is missing, uploads the uniforms, makes the bind groups. `progress` hears of
+    /// each dispatch (done, of all).
+    ///
+    /// # Errors
+    /// What the device says.
+    pub async fn build(self, progress: &mut (dyn FnMut(u64, u64) + Send)) -> Result<Plan> {
+        let words = self.uniforms.len().div_ceil(4);
+        let arena = Buffer::uniform(&self.gpu, "uniforms", words).await?;
+        arena.write(0, &self.uniforms);
+        let total = self.recorded.len() as u64;
+        let mut dispatches = Vec::with_capacity(self.recorded.len());
+        for recorded in self.recorded {
+            let pipeline = self.gpu.pipeline(recorded.op, &recorded.variant).await?;
+            let bind = |device: &wgpu::Device| recorded.bind(device, &pipeline, &arena);
+            let bind_group = self.gpu.scoped(recorded.op.name, 0, bind).await?;
+            dispatches.push(Dispatch { pipeline, bind_group, grid: recorded.grid });
+            progress(dispatches.len() as u64, total);
+        }
+        Ok(Plan { gpu: self.gpu, label: self.label, dispatches })
+    }
+
+    /// Builds the plan, runs it once and waits for it.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub async fn run(self) -> Result<()> {
+        self.build(&mut |_, _| {}).await?.submit()?.finish().await
+    }
+}
+
+impl Recorded {
+    fn bind(&self, device: &wgpu::Device, pipeline: &Pipeline, arena: &Buffer) -> wgpu::BindGroup {
+        let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: arena.raw(),
+            offset: self.params_at,
+            size: std::num::NonZero::new(self.op.params.size as u64),
+        });
+        let whole = self.buffers.iter().map(|b| b.raw().as_entire_binding());
+        let numbered = std::iter::once(params).chain(whole).zip(0..);
+        let entries: Vec<_> = numbered
+            .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
+            .collect();
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.op.name),
+            layout: &pipeline.layout,
+            entries: &entries,
+        })
+    }
+}
+
+impl Plan {
+    /// How many dispatches it has.
+    pub fn len(&self) -> usize {
+        self.dispatches.len()
+    }
+
+    /// Whether it does nothing.
+    pub fn is_empty(&self) -> bool {
+        self.dispatches.is_empty()
+    }
+
+    /// Appends the plan to an encoder, as one compute pass.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let descriptor =
+            wgpu::ComputePassDescriptor { label: Some(&self.label), timestamp_writes: None };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
+        for dispatch in &self.dispatches {
+            let [x, y, z] = dispatch.grid;
+            pass.set_pipeline(&dispatch.pipeline.raw);
+            pass.set_bind_group(0, &dispatch.bind_group, &[]);
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    /// Submits the plan by itself.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`]; the rest is told by the [`Submission`].
+    pub fn submit(&self) -> Result<Submission> {
+        self.gpu.submit(&self.label, |encoder| self.encode(encoder))
+    }
+}
