@@ -79,6 +79,16 @@ pub enum Error {
         /// The number of tokens that the model knows.
         vocabulary: usize,
     },
+    /// An option lies outside what it may be.
+    #[error("{name} is {value}; it must be {allowed}")]
+    InvalidOption {
+        /// The option's name.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
     /// The file's tokenizer cannot be built or used.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
@@ -147,7 +157,7 @@ pub enum Error {
         /// How long it was waited for.
         seconds: u64,
     },
-    /// The logits hold a NaN or an infinity, so no token can be chosen from them.
+    /// The logits hold a NaN or +inf, or nothing but -inf, so no token can be chosen from them.
     #[error(
         "the logits at position {position} are not finite; the model file or the driver is broken"
     )]

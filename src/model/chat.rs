@@ -1,0 +1,171 @@
+//! Chat templates: from messages to the one text that the model was trained to continue.
+//!
+//! A file carries its template as Jinja source; it is rendered as Hugging Face's
+//! `apply_chat_template` does: blocks trimmed, `raise_exception`, `strftime_now`, Python's string
+//! methods, `tools` and `documents` none.
+
+use std::sync::LazyLock;
+
+use jiff::{Zoned, fmt::strtime};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Value};
+use minijinja::{Environment, ErrorKind, context};
+use regex::Regex;
+
+use crate::error::{Error, Result};
+use crate::model::gguf::Metadata;
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Message {
+    /// Who speaks: `system`, `user`, `assistant`, or another name that the template knows.
+    pub role: String,
+    /// What is said.
+    pub content: String,
+}
+
+impl Message {
+    /// A turn of `role`.
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self { role: role.into(), content: content.into() }
+    }
+
+    /// A turn of the user.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::new("user", content)
+    }
+
+    /// A turn of the model.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self::new("assistant", content)
+    }
+
+    /// What the model is told before the conversation.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::new("system", content)
+    }
+}
+
+/// Instructions of minijinja that one rendering may take (a turn takes some tens): a template in a
+/// hostile file must end.
+const FUEL: u64 = 20_000_000;
+
+const NAME: &str = "tokenizer.chat_template";
+
+/// ChatML, which llama.cpp assumes for a file without a template. Here it is used only where the
+/// vocabulary has its two markers.
+const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + \
+    message['content'] + '<|im_end|>\n' }}{% endfor %}\
+    {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+/// A template that is compiled once and rendered often.
+#[derive(Debug, Clone)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    bos: String,
+    eos: String,
+}
+
+impl ChatTemplate {
+    /// Compiles Jinja `source`; `bos` and `eos` are the texts of the tokens that begin and end a
+    /// sequence, empty where the model has none. Errors: [`Error::Template`] with the line.
+    pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self> {
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(Error::Template)?);
+        environment.set_fuel(Some(FUEL));
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_function("strftime_now", strftime_now);
+        environment.add_filter("tojson", tojson);
+        environment
+            .add_template_owned(NAME, without_generation_tags(source))
+            .map_err(Error::Template)?;
+        Ok(Self { environment, bos: bos.to_owned(), eos: eos.to_owned() })
+    }
+
+    /// The template of a file, or ChatML where the file has none but the vocabulary has ChatML's
+    /// markers (llama.cpp takes ChatML in any case). Errors: [`Error::Config`] where there is
+    /// neither; [`Error::Template`] for source that is no template.
+    pub fn from_gguf(metadata: &Metadata) -> Result<Self> {
+        let tokens = metadata.strings("tokenizer.ggml.tokens")?.unwrap_or_default();
+        let token = |key: &str| -> Result<&str> {
+            let id = metadata.usize(key)?;
+            Ok(id.and_then(|id| tokens.get(id)).map_or("", String::as_str))
+        };
+        let (bos, eos) =
+            (token("tokenizer.ggml.bos_token_id")?, token("tokenizer.ggml.eos_token_id")?);
+        let has = |text: &str| tokens.iter().any(|t| t == text);
+        match metadata.str(NAME)? {
+            Some(source) => Self::new(source, bos, eos),
+            None if has("<|im_start|>") && has("<|im_end|>") => Self::new(CHATML, bos, eos),
+            None => Err(Error::config(
+                NAME,
+                "missing: this model has no chat format; continue plain text instead (--raw)",
+            )),
+        }
+    }
+
+    /// The conversation as one text; `add_generation_prompt` ends it where the answer begins.
+    /// Errors: [`Error::Template`] with the template's own complaint (`raise_exception`) or its
+    /// line.
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
+        let messages: Vec<Value> = messages
+            .iter()
+            .map(|m| context! { role => m.role.as_str(), content => m.content.as_str() })
+            .collect();
+        let context = context! {
+            messages, add_generation_prompt,
+            bos_token => self.bos.as_str(), eos_token => self.eos.as_str(),
+            tools => Value::from(()), documents => Value::from(()),
+        };
+        let template = self.environment.get_template(NAME).map_err(Error::Template)?;
+        template.render(context).map_err(Error::Template)
+    }
+}
+
+/// `{% generation %}` marks what to train on and prints nothing; Jinja itself does not know it.
+fn without_generation_tags(source: &str) -> String {
+    static OPEN: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"\{%([-+]?)\s*generation\s*([-+]?)%\}").ok());
+    static CLOSE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"\{%([-+]?)\s*endgeneration\s*([-+]?)%\}").ok());
+    let (Some(open), Some(close)) = (&*OPEN, &*CLOSE) else { return source.to_owned() };
+    let opened = open.replace_all(source, "{%$1 if true $2%}");
+    close.replace_all(&opened, "{%$1 endif $2%}").into_owned()
+}
+
+fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
+    Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+}
+
+fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
+    strtime::format(format, &Zoned::now()).map_err(|e| {
+        minijinja::Error::new(ErrorKind::InvalidOperation, format!("strftime_now({format:?}): {e}"))
+    })
+}
+
+/// Python's `json.dumps(ensure_ascii=False)`: minijinja's text without its escapes for HTML.
+fn tojson(value: &Value, indent: Option<Value>, kwargs: Kwargs) -> Result<Value, minijinja::Error> {
+    let json = minijinja::filters::tojson(value, indent, kwargs)?;
+    let json = json.as_str().unwrap_or_default();
+    let mut plain = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        plain.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        let html = [("\\u003c", '<'), ("\\u003e", '>'), ("\\u0026", '&'), ("\\u0027", '\'')];
+        if let Some((text, char)) = html.iter().find(|(text, _)| escape.starts_with(text)) {
+            plain.push(*char);
+            rest = &escape[text.len()..];
+        } else {
+            // A backslash and the ASCII character that it escapes; `\\u003c` is text, not an escape.
+            let end = escape.len().min(2);
+            plain.push_str(&escape[..end]);
+            rest = &escape[end..];
+        }
+    }
+    plain.push_str(rest);
+    Ok(Value::from(plain))
+}
