@@ -21,3 +21,23 @@ fn nibbles(w: u32) -> Vec8 {
     let hi = vec4<u32>(w >> 16u, w >> 20u, w >> 24u, w >> 28u) & vec4<u32>(15u);
     return Vec8(vec4<f32>(lo), vec4<f32>(hi));
 }
+
+// Chunk c's half of a word that holds the binary16 scales of two chunks.
+fn f16_half(w: u32, c: u32) -> f32 {
+    return f16_value(w >> (16u * (c & 1u)));
+}
+
+// Eight codes of five bits: the nibbles of w, and bit i of h as the fifth of code i.
+fn nibbles_and_fifth(w: u32, h: u32) -> Vec8 {
+    let lo = vec4<u32>(w, w >> 4u, w >> 8u, w >> 12u) & vec4<u32>(15u);
+    let hi = vec4<u32>(w >> 16u, w >> 20u, w >> 24u, w >> 28u) & vec4<u32>(15u);
+    let fifth_lo = vec4<u32>(h << 4u, h << 3u, h << 2u, h << 1u) & vec4<u32>(16u);
+    let fifth_hi = vec4<u32>(h, h >> 1u, h >> 2u, h >> 3u) & vec4<u32>(16u);
+    return Vec8(vec4<f32>(lo | fifth_lo), vec4<f32>(hi | fifth_hi));
+}
+
+// The four bytes of w as signed integers, lowest first.
+fn signed_bytes(w: u32) -> vec4<f32> {
+    let tops = vec4<u32>(w << 24u, w << 16u, w << 8u, w);
+    return vec4<f32>(bitcast<vec4<i32>>(tops) >> vec4<u32>(24u));
+}

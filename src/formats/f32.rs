@@ -1,7 +1,10 @@
 //! IEEE 754 binary32, as it is: 32 bits per weight.
 //!
+//! File: the 4 bytes of each weight, little end first. All bits pass, those of NaNs too.
+//!
 //! GPU layout: one plane, a word per weight.
 
+use super::bits;
 use super::{Format, Plane};
 
 /// 32-bit floats.
@@ -26,11 +29,11 @@ impl Format for F32 {
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {
-        out[0] = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+        out[0] = f32::from_bits(bits::u32_at(block, 0));
     }
 
     fn encode(&self, weights: &[f32], block: &mut [u8]) {
-        block.copy_from_slice(&weights[0].to_le_bytes());
+        bits::put_u32(block, 0, weights[0].to_bits());
     }
 
     fn planes(&self) -> &[Plane] {
@@ -38,15 +41,11 @@ impl Format for F32 {
     }
 
     fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
-        for (word, bytes) in planes[0].iter_mut().zip(row.chunks_exact(4)) {
-            *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }
+        bits::bytes_to_words(row, planes[0]);
     }
 
     fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
-        for (word, bytes) in planes[0].iter().zip(row.chunks_exact_mut(4)) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
+        bits::words_to_bytes(planes[0], row);
     }
 
     fn shader(&self) -> &'static str {

@@ -12,7 +12,8 @@
 //! T = 1 is plain row-major order. Rows are padded with zeros to a multiple of T, and planes start
 //! on 16-byte boundaries.
 
-use super::{Format, FormatRef};
+use super::{FormatRef, row_bytes};
+use crate::error::{Error, Result};
 
 /// Consecutive weights of a row that a shader addresses at once.
 pub const CHUNK: usize = 32;
@@ -38,6 +39,8 @@ impl Plane {
 pub struct Layout {
     /// Rows that hold data.
     pub rows: usize,
+    /// Bytes of a row in the file.
+    pub row_bytes: usize,
     /// Chunks in a row: ⌈K / 32⌉.
     pub chunks: usize,
     /// Rows interleaved with each other: T above.
@@ -49,25 +52,41 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of `rows` rows of `k` weights.
-    pub fn new(format: &dyn Format, rows: usize, k: usize, tile: usize) -> Self {
+    /// The layout of `rows` rows of `k` weights, `tile` of them interleaved.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where `k` is no multiple of the format's block or `tile` is 0,
+    /// [`Error::Limit`] where there are more words than 32 bits can address.
+    pub fn new(format: FormatRef, rows: usize, k: usize, tile: usize) -> Result<Self> {
+        let row_bytes = row_bytes(format, k).filter(|_| tile > 0).ok_or_else(|| Error::Shape {
+            op: "layout",
+            expected: format!("K a multiple of {}, tile at least 1", format.block_len()),
+            got: format!("{} of K = {k}, tile = {tile}", format.name()),
+        })?;
         let chunks = k.div_ceil(CHUNK);
-        let padded_rows = rows.next_multiple_of(tile);
-        let mut words = 0;
-        let bases = format.planes().iter().map(|plane| {
-            let base = words;
-            words += (plane.row_words(chunks) * padded_rows).next_multiple_of(4);
-            base
-        });
-        let bases = bases.collect();
-        Self { rows, chunks, tile, bases, words }
+        let tiled_rows = (rows as u64).div_ceil(tile as u64).saturating_mul(tile as u64);
+        let mut words = 0u64;
+        let mut bases = Vec::new();
+        for plane in format.planes() {
+            bases.push(words as usize);
+            let plane_words = (plane.row_words(chunks) as u64).saturating_mul(tiled_rows);
+            words = words.saturating_add(plane_words).div_ceil(4).saturating_mul(4);
+            if words > u64::from(u32::MAX) {
+                return Err(too_large(format, rows, k, words));
+            }
+        }
+        Ok(Self { rows, row_bytes, chunks, tile, bases, words: words as usize })
     }
 
     /// Repacks `rows` rows of blocks, back to back in `bytes`, into words.
-    pub fn repack(&self, format: FormatRef, bytes: &[u8]) -> Vec<u32> {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where `bytes` is of another length.
+    pub fn repack(&self, format: FormatRef, bytes: &[u8]) -> Result<Vec<u32>> {
+        self.check("repack", bytes.len(), self.words)?;
         let mut words = vec![0; self.words];
         let mut scratch = RowScratch::new(format, self.chunks);
-        for (row, bytes) in bytes.chunks_exact(bytes.len() / self.rows.max(1)).enumerate() {
+        for (row, bytes) in bytes.chunks_exact(self.row_bytes.max(1)).enumerate() {
             scratch.load(format, bytes);
             for (p, plane) in format.planes().iter().enumerate() {
                 let slots = scratch.planes[p].chunks_exact(plane.words);
@@ -77,13 +96,17 @@ impl Layout {
                 }
             }
         }
-        words
+        Ok(words)
     }
 
     /// The inverse of [`repack`](Self::repack); `bytes` is `rows` rows long.
-    pub fn unpack(&self, format: FormatRef, words: &[u32], bytes: &mut [u8]) {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where `words` or `bytes` is of another length.
+    pub fn unpack(&self, format: FormatRef, words: &[u32], bytes: &mut [u8]) -> Result<()> {
+        self.check("unpack", bytes.len(), words.len())?;
         let mut scratch = RowScratch::new(format, self.chunks);
-        for (row, bytes) in bytes.chunks_exact_mut(bytes.len() / self.rows.max(1)).enumerate() {
+        for (row, bytes) in bytes.chunks_exact_mut(self.row_bytes.max(1)).enumerate() {
             for (p, plane) in format.planes().iter().enumerate() {
                 let slots = scratch.planes[p].chunks_exact_mut(plane.words);
                 for (s, slot) in slots.enumerate() {
@@ -93,6 +116,16 @@ impl Layout {
             }
             scratch.store(format, bytes);
         }
+        Ok(())
+    }
+
+    fn check(&self, op: &'static str, bytes: usize, words: usize) -> Result<()> {
+        if self.rows.checked_mul(self.row_bytes) == Some(bytes) && words == self.words {
+            return Ok(());
+        }
+        let expected =
+            format!("{} rows of {} bytes, {} words", self.rows, self.row_bytes, self.words);
+        Err(Error::Shape { op, expected, got: format!("{bytes} bytes, {words} words") })
     }
 
     /// First word of slot `s` of `row` in plane `p`.
@@ -100,6 +133,15 @@ impl Layout {
         let slots = self.chunks.div_ceil(plane.chunks);
         let slot = (row / self.tile * slots + s) * self.tile + row % self.tile;
         self.bases[p] + slot * plane.words
+    }
+}
+
+fn too_large(format: FormatRef, rows: usize, k: usize, words: u64) -> Error {
+    Error::Limit {
+        what: format!("a {} tensor of {rows} rows of {k}", format.name()),
+        needed: words,
+        limit: "words with a 32-bit address",
+        available: u64::from(u32::MAX),
     }
 }
 

@@ -13,8 +13,17 @@ mod layout;
 
 pub use layout::{CHUNK, Layout, Plane};
 
+mod bits;
+mod round;
+
+mod bf16;
+mod f16;
 mod f32;
+mod q4_0;
 mod q4_1;
+mod q5_0;
+mod q5_1;
+mod q8_0;
 
 use crate::error::{Error, Result};
 
@@ -63,7 +72,16 @@ pub trait Format: Sync + Send + std::fmt::Debug {
 pub type FormatRef = &'static dyn Format;
 
 /// THE table: every number format there is. To add one, add its word here.
-pub static FORMATS: &[FormatRef] = &[&f32::F32, &q4_1::Q4_1];
+pub static FORMATS: &[FormatRef] = &[
+    &f32::F32,
+    &f16::F16,
+    &bf16::BF16,
+    &q4_0::Q4_0,
+    &q4_1::Q4_1,
+    &q5_0::Q5_0,
+    &q5_1::Q5_1,
+    &q8_0::Q8_0,
+];
 
 /// The format of this name (any case).
 ///
@@ -87,23 +105,43 @@ pub fn names() -> String {
     FORMATS.iter().map(|f| f.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// Bytes of a row of `k` weights, or `None` where `k` is no multiple of the block.
+/// Bytes of a row of `k` weights, or `None` where `k` is no multiple of the block (or absurd).
 pub fn row_bytes(format: FormatRef, k: usize) -> Option<usize> {
-    k.is_multiple_of(format.block_len()).then(|| k / format.block_len() * format.block_bytes())
+    let blocks = k.is_multiple_of(format.block_len()).then(|| k / format.block_len())?;
+    blocks.checked_mul(format.block_bytes())
 }
 
 /// Decodes a row of whole blocks.
-pub fn decode_row(format: FormatRef, row: &[u8], out: &mut [f32]) {
+///
+/// # Errors
+/// [`Error::Shape`] where `row` is no whole number of blocks, or not that of `out`.
+pub fn decode_row(format: FormatRef, row: &[u8], out: &mut [f32]) -> Result<()> {
+    check_row(format, "decode_row", row.len(), out.len())?;
     let blocks = row.chunks_exact(format.block_bytes());
     for (block, out) in blocks.zip(out.chunks_exact_mut(format.block_len())) {
         format.decode(block, out);
     }
+    Ok(())
 }
 
 /// Encodes a row of whole blocks.
-pub fn encode_row(format: FormatRef, weights: &[f32], row: &mut [u8]) {
+///
+/// # Errors
+/// [`Error::Shape`] where `weights` is no whole number of blocks, or not that of `row`.
+pub fn encode_row(format: FormatRef, weights: &[f32], row: &mut [u8]) -> Result<()> {
+    check_row(format, "encode_row", row.len(), weights.len())?;
     let blocks = row.chunks_exact_mut(format.block_bytes());
     for (block, weights) in blocks.zip(weights.chunks_exact(format.block_len())) {
         format.encode(weights, block);
     }
+    Ok(())
+}
+
+fn check_row(format: FormatRef, op: &'static str, bytes: usize, k: usize) -> Result<()> {
+    if row_bytes(format, k) == Some(bytes) {
+        return Ok(());
+    }
+    let (name, len, size) = (format.name(), format.block_len(), format.block_bytes());
+    let expected = format!("whole {name} blocks of {len} weights in {size} bytes each");
+    Err(Error::Shape { op, expected, got: format!("{k} weights and {bytes} bytes") })
 }

@@ -7,6 +7,7 @@
 //! nibble. Plane 1, 1 word per chunk: d in the low half, m in the high half.
 
 use super::{Format, Plane};
+use super::{bits, round};
 
 /// 4-bit blocks of 32 with a scale and a minimum.
 #[derive(Debug)]
@@ -29,24 +30,36 @@ impl Format for Q4_1 {
         20
     }
 
-    fn decode(&self, _block: &[u8], _out: &mut [f32]) {
-        todo!()
+    fn decode(&self, block: &[u8], out: &mut [f32]) {
+        let (d, m) = (bits::f16_at(block, 0), bits::f16_at(block, 2));
+        for (j, x) in out.iter_mut().enumerate() {
+            *x = d * f32::from(bits::nibble(&block[4..], j)) + m;
+        }
     }
 
-    fn encode(&self, _weights: &[f32], _block: &mut [u8]) {
-        todo!()
+    fn encode(&self, weights: &[f32], block: &mut [u8]) {
+        let (d, m, codes) = round::affine(weights, 15.0);
+        bits::put_f16(block, 0, d);
+        bits::put_f16(block, 2, m);
+        bits::put_nibbles(&codes, &mut block[4..]);
     }
 
     fn planes(&self) -> &[Plane] {
         &[Plane { words: 4, chunks: 1 }, Plane { words: 1, chunks: 1 }]
     }
 
-    fn repack(&self, _row: &[u8], _planes: &mut [&mut [u32]]) {
-        todo!()
+    fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
+        for (c, block) in row.chunks_exact(20).enumerate() {
+            bits::nibbles_to_words(&block[4..], &mut planes[0][4 * c..4 * c + 4]);
+            planes[1][c] = bits::u32_at(block, 0);
+        }
     }
 
-    fn unpack(&self, _planes: &[&[u32]], _row: &mut [u8]) {
-        todo!()
+    fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
+        for (c, block) in row.chunks_exact_mut(20).enumerate() {
+            bits::words_to_nibbles(&planes[0][4 * c..4 * c + 4], &mut block[4..]);
+            bits::put_u32(block, 0, planes[1][c]);
+        }
     }
 
     fn shader(&self) -> &'static str {

@@ -1,0 +1,16 @@
+// GGUF Q5_0, x = d·(q − 16). Plane 0: 4 words per chunk, word g = the low bits of elements
+// 8g..8g+8, lowest nibble first. Plane 1: 1 word per chunk, bit j = the fifth bit of element j.
+// Plane 2: half a word per chunk, d.
+
+struct Block { q: vec4<u32>, fifth: u32, d: f32 }
+
+fn load_block(row: u32, c: u32) -> Block {
+    let s = slot(row, c, 1u);
+    let scale = load_word(plane(2u) + slot(row, c, 2u));
+    return Block(load_vec4(plane(0u) / 4u + s), load_word(plane(1u) + s), f16_half(scale, c));
+}
+
+fn decode8(b: Block, g: u32) -> Vec8 {
+    let q = nibbles_and_fifth(b.q[g], b.fifth >> (8u * g));
+    return Vec8(b.d * (q.lo - 16.0), b.d * (q.hi - 16.0));
+}

@@ -1,0 +1,18 @@
+// GGUF Q5_1, x = d·q + m. Plane 0: 4 words per chunk, word g = the low bits of elements 8g..8g+8,
+// lowest nibble first. Plane 1: 1 word per chunk, bit j = the fifth bit of element j. Plane 2:
+// 1 word per chunk, d | m << 16.
+
+struct Block { q: vec4<u32>, fifth: u32, d: f32, m: f32 }
+
+fn load_block(row: u32, c: u32) -> Block {
+    let s = slot(row, c, 1u);
+    let fifth = load_word(plane(1u) + s);
+    let scale = load_word(plane(2u) + s);
+    return Block(
+        load_vec4(plane(0u) / 4u + s), fifth, f16_value(scale), f16_value(scale >> 16u));
+}
+
+fn decode8(b: Block, g: u32) -> Vec8 {
+    let q = nibbles_and_fifth(b.q[g], b.fifth >> (8u * g));
+    return Vec8(b.d * q.lo + b.m, b.d * q.hi + b.m);
+}

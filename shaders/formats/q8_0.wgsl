@@ -1,0 +1,16 @@
+// GGUF Q8_0, x = d·q. Plane 0: 8 words per chunk, word w = elements 4w..4w+4, lowest byte first.
+// Plane 1: half a word per chunk, d.
+
+struct Block { front: vec4<u32>, back: vec4<u32>, d: f32 }
+
+fn load_block(row: u32, c: u32) -> Block {
+    let at = plane(0u) / 4u + slot(row, c, 1u) * 2u;
+    let scale = load_word(plane(1u) + slot(row, c, 2u));
+    return Block(load_vec4(at), load_vec4(at + 1u), f16_half(scale, c));
+}
+
+fn decode8(b: Block, g: u32) -> Vec8 {
+    let side = select(b.back, b.front, g < 2u);
+    let q = select(side.zw, side.xy, (g & 1u) == 0u);
+    return Vec8(b.d * signed_bytes(q.x), b.d * signed_bytes(q.y));
+}

@@ -1,0 +1,136 @@
+//! The small permutations of bits and the conversions of floats that formats share.
+
+/// Weights in a block of the formats with 4- and 5-bit codes.
+pub(super) const BLOCK: usize = 32;
+
+/// The value of a binary16, by its bits: NaN payloads stay, no device flag can flush a subnormal.
+/// The twin of `f16_value` in `shaders/lib/vec8.wgsl`.
+pub(super) fn f16_to_f32(bits: u16) -> f32 {
+    let sign = u32::from(bits & 0x8000) << 16;
+    let mantissa = u32::from(bits & 0x3ff);
+    let magnitude = match u32::from(bits >> 10) & 31 {
+        0 => (mantissa as f32 * 2f32.powi(-24)).to_bits(),
+        31 => 0x7f80_0000 | mantissa << 13,
+        exponent => (exponent + 112) << 23 | mantissa << 13,
+    };
+    f32::from_bits(sign | magnitude)
+}
+
+/// The nearest binary16, ties to even. A NaN stays one and keeps the payload bits that fit.
+pub(super) fn f32_to_f16(x: f32) -> u16 {
+    if !x.is_nan() {
+        return half::f16::from_f32(x).to_bits();
+    }
+    let [low, high] = [x.to_bits() >> 13, x.to_bits() >> 16].map(|b| b as u16);
+    let payload = low & 0x3ff;
+    high & 0x8000 | 0x7c00 | payload.max(1)
+}
+
+/// The little-endian `u16` at `at`.
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+/// The little-endian `u32` at `at`.
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// The value of the binary16 at `at`.
+pub(super) fn f16_at(bytes: &[u8], at: usize) -> f32 {
+    f16_to_f32(u16_at(bytes, at))
+}
+
+/// Writes a little-endian `u16` at `at`.
+pub(super) fn put_u16(bytes: &mut [u8], at: usize, x: u16) {
+    bytes[at..at + 2].copy_from_slice(&x.to_le_bytes());
+}
+
+/// Writes a little-endian `u32` at `at`.
+pub(super) fn put_u32(bytes: &mut [u8], at: usize, x: u32) {
+    bytes[at..at + 4].copy_from_slice(&x.to_le_bytes());
+}
+
+/// Writes the binary16 nearest to `x` at `at`.
+pub(super) fn put_f16(bytes: &mut [u8], at: usize, x: f32) {
+    put_u16(bytes, at, f32_to_f16(x));
+}
+
+/// Little-endian bytes to words; the inverse of [`words_to_bytes`].
+pub(super) fn bytes_to_words(bytes: &[u8], words: &mut [u32]) {
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+        *word = u32_at(bytes, 0);
+    }
+}
+
+/// Words to little-endian bytes.
+pub(super) fn words_to_bytes(words: &[u32], bytes: &mut [u8]) {
+    for (word, bytes) in words.iter().zip(bytes.chunks_exact_mut(4)) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// Half `c mod 2` of word `c / 2`: a plane of 16-bit scales.
+pub(super) fn half(plane: &[u32], c: usize) -> u16 {
+    (plane[c / 2] >> (16 * (c % 2))) as u16
+}
+
+/// Sets the half that [`half`] reads, in a word whose half is still zero.
+pub(super) fn put_half(plane: &mut [u32], c: usize, x: u16) {
+    plane[c / 2] |= u32::from(x) << (16 * (c % 2));
+}
+
+/// Code j of GGUF's 16 nibble bytes: j < 16 in the low half of byte j, j + 16 in its high half.
+pub(super) fn nibble(qs: &[u8], j: usize) -> u8 {
+    qs[j % 16] >> (j / 16 * 4) & 15
+}
+
+/// The five-bit code j: its nibble, and bit j of `fifth` above it.
+pub(super) fn nibble_and_fifth(qs: &[u8], fifth: u32, j: usize) -> u8 {
+    nibble(qs, j) | ((fifth >> j & 1) << 4) as u8
+}
+
+/// The inverse of [`nibble`]: 16 bytes of the low four bits of 32 codes.
+pub(super) fn put_nibbles(codes: &[u8; BLOCK], qs: &mut [u8]) {
+    for (j, q) in qs[..16].iter_mut().enumerate() {
+        *q = codes[j] & 15 | codes[j + 16] << 4;
+    }
+}
+
+/// The fifth bits of 32 codes: bit j is that of code j.
+pub(super) fn fifth_bits(codes: &[u8; BLOCK]) -> u32 {
+    codes.iter().enumerate().fold(0, |bits, (j, code)| bits | u32::from(code >> 4 & 1) << j)
+}
+
+/// GGUF's 16 nibble bytes to 4 words of 8 codes, in the order of the codes, lowest nibble first.
+pub(super) fn nibbles_to_words(qs: &[u8], words: &mut [u32]) {
+    for half in 0..2 {
+        let bytes = u64::from(u32_at(qs, 8 * half)) | u64::from(u32_at(qs, 8 * half + 4)) << 32;
+        words[half] = gather_nibbles(bytes);
+        words[half + 2] = gather_nibbles(bytes >> 4);
+    }
+}
+
+/// The inverse of [`nibbles_to_words`].
+pub(super) fn words_to_nibbles(words: &[u32], qs: &mut [u8]) {
+    for half in 0..2 {
+        let bytes = spread_nibbles(words[half]) | spread_nibbles(words[half + 2]) << 4;
+        qs[8 * half..8 * half + 8].copy_from_slice(&bytes.to_le_bytes());
+    }
+}
+
+/// The low nibbles of 8 bytes, side by side.
+fn gather_nibbles(bytes: u64) -> u32 {
+    let x = bytes & 0x0f0f_0f0f_0f0f_0f0f;
+    let x = (x | x >> 4) & 0x00ff_00ff_00ff_00ff;
+    let x = (x | x >> 8) & 0x0000_ffff_0000_ffff;
+    (x | x >> 16) as u32
+}
+
+/// The inverse of [`gather_nibbles`].
+fn spread_nibbles(word: u32) -> u64 {
+    let x = u64::from(word);
+    let x = (x | x << 16) & 0x0000_ffff_0000_ffff;
+    let x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
+    (x | x << 4) & 0x0f0f_0f0f_0f0f_0f0f
+}

@@ -1,0 +1,68 @@
+//! GGUF Q4_0: blocks of 32, x = d·(q − 8) with q in 0..=15; 4.5 bits per weight.
+//!
+//! File: `d: f16, qs: [u8; 16]`, element j in the low nibble of `qs[j]`, element j + 16 in the
+//! high one (ggml-common.h, `block_q4_0`).
+//!
+//! GPU layout: plane 0, 4 words per chunk: word g holds elements 8g..8g+8, the first in the lowest
+//! nibble. Plane 1, 1 word per 2 chunks: d of the even chunk in the low half, of the odd one in the
+//! high half.
+
+use super::{Format, Plane};
+use super::{bits, round};
+
+/// 4-bit blocks of 32 with a scale.
+#[derive(Debug)]
+pub struct Q4_0;
+
+impl Format for Q4_0 {
+    fn name(&self) -> &str {
+        "q4_0"
+    }
+
+    fn gguf_type(&self) -> Option<u32> {
+        Some(2)
+    }
+
+    fn block_len(&self) -> usize {
+        32
+    }
+
+    fn block_bytes(&self) -> usize {
+        18
+    }
+
+    fn decode(&self, block: &[u8], out: &mut [f32]) {
+        let d = bits::f16_at(block, 0);
+        for (j, x) in out.iter_mut().enumerate() {
+            *x = d * (f32::from(bits::nibble(&block[2..], j)) - 8.0);
+        }
+    }
+
+    fn encode(&self, weights: &[f32], block: &mut [u8]) {
+        let (d, codes) = round::symmetric(weights, 8.0);
+        bits::put_f16(block, 0, d);
+        bits::put_nibbles(&codes, &mut block[2..]);
+    }
+
+    fn planes(&self) -> &[Plane] {
+        &[Plane { words: 4, chunks: 1 }, Plane { words: 1, chunks: 2 }]
+    }
+
+    fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
+        for (c, block) in row.chunks_exact(18).enumerate() {
+            bits::nibbles_to_words(&block[2..], &mut planes[0][4 * c..4 * c + 4]);
+            bits::put_half(planes[1], c, bits::u16_at(block, 0));
+        }
+    }
+
+    fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
+        for (c, block) in row.chunks_exact_mut(18).enumerate() {
+            bits::words_to_nibbles(&planes[0][4 * c..4 * c + 4], &mut block[2..]);
+            bits::put_u16(block, 0, bits::half(planes[1], c));
+        }
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/formats/q4_0.wgsl")
+    }
+}
