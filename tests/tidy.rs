@@ -93,9 +93,8 @@ fn missing_twins(files: &[File]) -> Vec<String> {
 
 /// Every format in the table has its decoder, and every decoder is in the table.
 fn formats_and_shaders_differ(files: &[File], names: &BTreeSet<&str>) -> Vec<String> {
-    let decoder = |f: &File| {
-        Some(f.path.strip_prefix("shaders/formats/")?.strip_suffix(".wgsl")?.to_owned())
-    };
+    let decoder =
+        |f: &File| Some(f.path.strip_prefix("shaders/formats/")?.strip_suffix(".wgsl")?.to_owned());
     let decoders: BTreeSet<String> = files.iter().filter_map(decoder).collect();
     let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let differing = decoders.symmetric_difference(&names);

@@ -38,7 +38,11 @@ fn ensure_adapter() -> Result<()> {
     }
     eprintln!("no Vulkan adapter here: installing Mesa's software driver");
     drivers::ensure_lavapipe()?;
-    if has_adapter()? { Ok(()) } else { Err("there is still no Vulkan adapter; run `mantissa devices`".into()) }
+    if has_adapter()? {
+        Ok(())
+    } else {
+        Err("there is still no Vulkan adapter; run `mantissa devices`".into())
+    }
 }
 
 fn has_adapter() -> Result<bool> {

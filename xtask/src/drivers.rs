@@ -11,10 +11,12 @@ use crate::system::apt_install;
 /// Mesa's driver as Debian and Ubuntu install it, or `None` where it is missing.
 pub fn find_lavapipe() -> Option<PathBuf> {
     ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"].iter().find_map(|folder| {
-        let mut files: Vec<_> = std::fs::read_dir(folder).ok()?.flatten().map(|e| e.path()).collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).ok()?.flatten().map(|e| e.path()).collect();
         files.sort();
         let name = |p: &PathBuf| Some(p.file_name()?.to_string_lossy().into_owned());
-        let lvp = |p: &PathBuf| name(p).is_some_and(|n| n.starts_with("lvp_icd") && n.ends_with(".json"));
+        let lvp =
+            |p: &PathBuf| name(p).is_some_and(|n| n.starts_with("lvp_icd") && n.ends_with(".json"));
         files.into_iter().find(|p| lvp(p) && is_for_this_machine(p))
     })
 }

@@ -12,7 +12,8 @@ pub fn ensure_venv() -> Result<PathBuf> {
     let venv = target().join("venv");
     let python = venv.join("bin/python");
     let stamp = venv.join("requirements.installed");
-    let wanted = std::fs::read_to_string(REQUIREMENTS).map_err(|e| format!("{REQUIREMENTS}: {e}"))?;
+    let wanted =
+        std::fs::read_to_string(REQUIREMENTS).map_err(|e| format!("{REQUIREMENTS}: {e}"))?;
     if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted)
         && succeeds(command(&python).arg("--version"))
     {
@@ -24,7 +25,8 @@ pub fn ensure_venv() -> Result<PathBuf> {
         apt_install(&["python3", "python3-venv"])?;
         make()
     })?;
-    run(command(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+    run(command(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
         .args(["--requirement", REQUIREMENTS]))?;
     std::fs::write(&stamp, wanted).map_err(|e| format!("{}: {e}", stamp.display()))?;
     Ok(python)

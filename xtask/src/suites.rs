@@ -134,9 +134,8 @@ fn on_lavapipe(name: &str, vector_bits: &'static str) -> Suite {
 }
 
 fn documentation() -> Suite {
-    let run = |_: &Setup| {
-        execute(cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))
-    };
+    let run =
+        |_: &Setup| execute(cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"));
     Suite { name: "cargo doc".into(), run: Box::new(run) }
 }
 
@@ -176,7 +175,10 @@ fn pytest(file: String) -> Suite {
     let run = move |setup: &Setup| {
         let mut pytest = command(present(&setup.python, "Python packages")?);
         pytest
-            .args(["-m", "pytest", "-q", "-rA", "--durations=5", &file])
+            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", &file])
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("MANTISSA_LAVAPIPE_ICD", present(&setup.lavapipe, "lavapipe")?)
+            .env("MANTISSA_SWIFTSHADER_ICD", present(&setup.swiftshader, "SwiftShader")?)
             .env("MANTISSA_BIN", binary())
             .env("MANTISSA_MODEL", present(&setup.model, "the default model")?);
         execute(with_drivers(&mut pytest, setup)?)

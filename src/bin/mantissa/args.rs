@@ -55,7 +55,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
-    /// Tokens that the KV cache can hold [default: the model's own context]
+    /// Tokens that the KV cache can hold [default: what the model was trained for, up to
+    /// 2048]
     #[arg(long, value_name = "N")]
     pub context: Option<NonZeroUsize>,
 
@@ -70,7 +71,7 @@ pub struct ModelArgs {
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArgs {
     /// 0 always takes the likeliest token; higher is more random
-    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = non_negative)]
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = non_negative, allow_negative_numbers = true)]
     pub temperature: f32,
 
     /// Choose among the K likeliest tokens; 0 among all
@@ -78,15 +79,15 @@ pub struct SamplingArgs {
     pub top_k: usize,
 
     /// Choose among the likeliest tokens that together have this probability
-    #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = share)]
+    #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = share, allow_negative_numbers = true)]
     pub top_p: f32,
 
     /// Leave out tokens less likely than P times the likeliest
-    #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = probability)]
+    #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = probability, allow_negative_numbers = true)]
     pub min_p: f32,
 
     /// Make recent tokens less likely; 1 does nothing
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = positive)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = positive, allow_negative_numbers = true)]
     pub repeat_penalty: f32,
 
     /// How many recent tokens the penalty looks at

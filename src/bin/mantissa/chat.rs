@@ -4,8 +4,8 @@ use std::io::{BufRead, IsTerminal};
 
 use anyhow::Result;
 use mantissa::Error;
-use mantissa::model::chat::Message;
-use mantissa::model::{GenerateOptions, Session};
+use mantissa::model::{GenerateOptions, Message, Session};
+use serde::Serialize;
 
 use crate::args::{GpuArgs, ModelArgs, SamplingArgs};
 use crate::engine::{Answer, Engine, answer};
@@ -39,6 +39,11 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 512)]
     max_tokens: usize,
 
+    /// Print a JSON object on a line per answer: text, token_ids, prompt_tokens (processed for this
+    /// turn), cached_tokens (kept from before), prefill_seconds, decode_seconds
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
@@ -47,10 +52,21 @@ pub struct Args {
     gpu: GpuArgs,
 }
 
+/// What `--json` prints per answer.
+#[derive(Serialize)]
+struct Report<'a> {
+    text: &'a str,
+    token_ids: &'a [u32],
+    prompt_tokens: usize,
+    cached_tokens: usize,
+    prefill_seconds: f64,
+    decode_seconds: f64,
+}
+
 /// Converses until the input ends.
 pub async fn run(args: Args) -> Result<()> {
     interrupt::install();
-    let engine = Engine::open(&args.gpu, &args.model).await?;
+    let mut engine = Engine::open(&args.gpu, &args.model).await?;
     let session = engine.session().await?;
     let interactive = std::io::stdin().is_terminal();
     let messages = opening(args.system.as_deref());
@@ -82,7 +98,7 @@ fn read_line() -> Result<Option<String>> {
 }
 
 fn opening(system: Option<&str>) -> Vec<Message> {
-    system.map(|text| Message::new("system", text)).into_iter().collect()
+    system.map(Message::system).into_iter().collect()
 }
 
 struct Chat {
@@ -115,23 +131,20 @@ impl Chat {
 
     /// Adds a message and its answer; on an error the conversation stays as it was.
     async fn reply(&mut self, text: &str) -> Result<()> {
-        self.messages.push(Message::new("user", text));
+        self.messages.push(Message::user(text));
         let answer = match self.answer().await {
             Err(error) if is_lost(&error) => {
                 output::report(&error);
                 output::note("opening the device again");
-                self.engine = Engine::open(&self.args.gpu, &self.args.model).await?;
-                self.session = self.engine.session().await?;
+                self.engine.rebuild(&self.args.gpu, &mut self.session).await?;
                 self.answer().await
             }
             other => other,
         };
         match answer {
-            Ok(answer) => {
-                self.messages.push(Message::new("assistant", &answer.text));
-                output::line("")?;
-                output::note(answer.summary(&self.engine.adapter));
-                Ok(())
+            Ok((tokens, answer)) => {
+                self.messages.push(Message::assistant(&answer.text));
+                self.print(tokens, &answer)
             }
             Err(error) => {
                 self.messages.pop();
@@ -140,44 +153,44 @@ impl Chat {
         }
     }
 
-    /// Processes only what the KV cache does not hold yet.
-    async fn answer(&mut self) -> Result<Answer> {
-        let text = self.engine.model.chat_template()?.render(&self.messages, true)?;
-        let tokens = self.engine.tokenizer()?.encode_chat(&text)?;
-        let kept = reusable(self.session.tokens(), &tokens);
-        self.session.truncate(kept);
-        let tokenizer = self.engine.tokenizer()?;
+    /// What follows an answer.
+    fn print(&self, tokens: usize, answer: &Answer) -> Result<()> {
+        if self.args.json {
+            return output::json_line(&Report {
+                text: &answer.text,
+                token_ids: &answer.ids,
+                prompt_tokens: answer.stats.prompt_tokens,
+                cached_tokens: tokens - answer.stats.prompt_tokens,
+                prefill_seconds: answer.stats.prefill_seconds,
+                decode_seconds: answer.stats.decode_seconds,
+            });
+        }
+        output::line("")?;
+        output::note(answer.summary(&self.engine.adapter));
+        Ok(())
+    }
+
+    /// Processes only what the KV cache does not hold yet; gives the tokens of the conversation up
+    /// to the answer too.
+    async fn answer(&mut self) -> Result<(usize, Answer)> {
+        let model = &self.engine.model;
+        let text = model.chat_template()?.render(&self.messages, true)?;
+        let tokenizer = model.tokenizer()?;
+        let tokens = tokenizer.encode_chat(&text)?;
+        let new = self.session.keep_prefix(&tokens);
         let options = GenerateOptions {
             max_tokens: self.args.max_tokens,
             sampler: self.args.sampling.options(),
             stop: tokenizer.end_of_generation().to_vec(),
+            ..Default::default()
         };
-        answer(tokenizer, &mut self.session, &tokens[kept..], options, &mut output::print).await
+        let json = self.args.json;
+        let mut show = |piece: &str| if json { Ok(()) } else { output::print(piece) };
+        let answer = answer(tokenizer, &mut self.session, new, options, &mut show).await?;
+        Ok((tokens.len(), answer))
     }
-}
-
-/// How many tokens of the cache begin `tokens` too. One token at least is left to process: the
-/// next one is predicted from it.
-fn reusable(cached: &[u32], tokens: &[u32]) -> usize {
-    let common = cached.iter().zip(tokens).take_while(|(a, b)| a == b).count();
-    common.min(tokens.len().saturating_sub(1))
 }
 
 fn is_lost(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<Error>(), Some(Error::DeviceLost { .. }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::reusable;
-
-    #[test]
-    fn the_common_beginning_is_kept_but_for_one_token() {
-        assert_eq!(reusable(&[1, 2, 3], &[1, 2, 3, 4]), 3);
-        assert_eq!(reusable(&[1, 2, 9, 9], &[1, 2, 3]), 2);
-        assert_eq!(reusable(&[1, 2, 3], &[1, 2, 3]), 2);
-        assert_eq!(reusable(&[1, 2, 3], &[1]), 0);
-        assert_eq!(reusable(&[], &[1]), 0);
-        assert_eq!(reusable(&[1], &[]), 0);
-    }
 }

@@ -228,9 +228,9 @@ fn is_stamped(model: &Path) -> bool {
 
 /// Without a stamp the next run hashes again, which is no failure.
 fn write_stamp(model: &Path) {
-    if let Some(text) = stamp(model) {
-        if let Err(error) = fs::write(stamp_path(model), text) {
-            log::warn!("{}: {error}", stamp_path(model).display());
-        }
+    if let Some(text) = stamp(model)
+        && let Err(error) = fs::write(stamp_path(model), text)
+    {
+        log::warn!("{}: {error}", stamp_path(model).display());
     }
 }

@@ -53,7 +53,8 @@ pub async fn print_table() -> Result<()> {
     let mut header = vec!["limit".to_owned()];
     let reports: Vec<_> = adapters.iter().map(report).collect();
     for r in &reports {
-        let yes = |feature: &str| if r.features.iter().any(|f| f == feature) { "yes" } else { "no" };
+        let yes =
+            |feature: &str| if r.features.iter().any(|f| f == feature) { "yes" } else { "no" };
         let subgroups = match yes("subgroup") {
             "yes" => format!("{} to {}", r.subgroup_min_size, r.subgroup_max_size),
             no => no.to_owned(),
@@ -64,8 +65,11 @@ pub async fn print_table() -> Result<()> {
         header.push(r.name.clone());
     }
     limits.set_header(header);
-    for name in reports.iter().flat_map(|r| r.limits.keys()).collect::<std::collections::BTreeSet<_>>() {
-        let values = reports.iter().map(|r| r.limits.get(name).map_or_else(String::new, u64::to_string));
+    for name in
+        reports.iter().flat_map(|r| r.limits.keys()).collect::<std::collections::BTreeSet<_>>()
+    {
+        let values =
+            reports.iter().map(|r| r.limits.get(name).map_or_else(String::new, u64::to_string));
         limits.add_row(std::iter::once((*name).to_owned()).chain(values));
     }
     output::line(overview)?;
@@ -113,12 +117,21 @@ fn limits(limits: &wgpu::Limits) -> BTreeMap<&'static str, u64> {
     BTreeMap::from([
         ("max_buffer_size", limits.max_buffer_size),
         ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
-        ("max_storage_buffers_per_shader_stage", limits.max_storage_buffers_per_shader_stage.into()),
+        (
+            "max_storage_buffers_per_shader_stage",
+            limits.max_storage_buffers_per_shader_stage.into(),
+        ),
         ("max_uniform_buffer_binding_size", limits.max_uniform_buffer_binding_size),
         ("min_storage_buffer_offset_alignment", limits.min_storage_buffer_offset_alignment.into()),
         ("max_compute_workgroup_storage_size", limits.max_compute_workgroup_storage_size.into()),
-        ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup.into()),
+        (
+            "max_compute_invocations_per_workgroup",
+            limits.max_compute_invocations_per_workgroup.into(),
+        ),
         ("max_compute_workgroup_size_x", limits.max_compute_workgroup_size_x.into()),
-        ("max_compute_workgroups_per_dimension", limits.max_compute_workgroups_per_dimension.into()),
+        (
+            "max_compute_workgroups_per_dimension",
+            limits.max_compute_workgroups_per_dimension.into(),
+        ),
     ])
 }

@@ -5,8 +5,9 @@ use std::time::Instant;
 use anyhow::Result;
 use indicatif::ProgressBar;
 use mantissa::Gpu;
-use mantissa::model::tokenizer::Tokenizer;
-use mantissa::model::{GenerateOptions, Model, Progress, Session, SessionOptions, Stage};
+use mantissa::model::{
+    GenerateOptions, Model, Progress, Session, SessionOptions, Stage, Stats, Tokenizer,
+};
 
 use crate::args::{GpuArgs, ModelArgs};
 use crate::{default_model, interrupt, output};
@@ -18,7 +19,7 @@ pub struct Engine {
     pub adapter: String,
     /// The driver's name and version.
     pub driver: String,
-    /// From opening the file to a model that is ready, the default model's download left out.
+    /// Until the model is ready, kernels compiled; the default model's download is left out.
     pub load_seconds: f64,
     options: SessionOptions,
 }
@@ -34,24 +35,26 @@ impl Engine {
         let gpu = open_gpu(gpu).await?;
         let source = mantissa::platform::open(&path)?;
         let mut bar = LoadingBar::default();
-        let loaded = Model::load(&gpu, source, &mut |progress| bar.show(&progress)).await;
-        bar.clear();
-        let options = SessionOptions {
-            context: model.context.map(Into::into),
-            chunk: model.chunk.into(),
-        };
+        let model_options =
+            SessionOptions { context: model.context.map(Into::into), chunk: model.chunk.into() };
+        let model = Model::load(&gpu, source, &mut |progress| bar.show(progress)).await?;
         Ok(Self {
-            model: loaded?,
+            model,
             adapter: gpu.info().name.clone(),
             driver: driver(gpu.info()),
             load_seconds: start.elapsed().as_secs_f64(),
-            options,
+            options: model_options,
         })
     }
 
-    /// An empty context.
-    pub async fn session(&self) -> Result<Session> {
-        Ok(self.model.session(&self.options).await?)
+    /// An empty conversation that is ready to decode.
+    pub async fn session(&mut self) -> Result<Session> {
+        let start = Instant::now();
+        let mut session = self.model.session(&self.options).await?;
+        let mut bar = LoadingBar::default();
+        session.warm_up(&mut |progress| bar.show(progress)).await?;
+        self.load_seconds += start.elapsed().as_secs_f64();
+        Ok(session)
     }
 
     /// An empty context of this many tokens, unless the user has said another number.
@@ -60,9 +63,13 @@ impl Engine {
         Ok(self.model.session(&SessionOptions { context, ..self.options.clone() }).await?)
     }
 
-    /// The model's tokenizer.
-    pub fn tokenizer(&self) -> Result<&Tokenizer> {
-        Ok(self.model.tokenizer()?)
+    /// Puts a session whose device was lost on a new one; its tokens stay.
+    pub async fn rebuild(&mut self, gpu: &GpuArgs, session: &mut Session) -> Result<()> {
+        let gpu = open_gpu(gpu).await?;
+        let mut bar = LoadingBar::default();
+        session.rebuild(&gpu, &mut |progress| bar.show(progress)).await?;
+        self.model = session.model().clone();
+        Ok(())
     }
 }
 
@@ -80,11 +87,7 @@ pub fn driver(info: &wgpu::AdapterInfo) -> String {
 pub struct Answer {
     pub ids: Vec<u32>,
     pub text: String,
-    pub prompt_tokens: usize,
-    /// To the first token.
-    pub prefill_seconds: f64,
-    /// From the first token to the last.
-    pub decode_seconds: f64,
+    pub stats: Stats,
 }
 
 /// Processes `tokens` and generates, handing text to `show` as it comes, until the model ends its
@@ -97,8 +100,6 @@ pub async fn answer(
     show: &mut dyn FnMut(&str) -> std::io::Result<()>,
 ) -> Result<Answer> {
     let running = interrupt::Generating::begin();
-    let start = Instant::now();
-    let mut first = None;
     let mut stream = tokenizer.stream();
     let (mut ids, mut text) = (Vec::new(), String::new());
     let mut show = |piece: Option<String>| match piece {
@@ -111,33 +112,22 @@ pub async fn answer(
     let mut generation = session.generate(tokens, options);
     while !running.should_stop() {
         let Some(id) = generation.next().await? else { break };
-        first.get_or_insert_with(Instant::now);
         ids.push(id);
         show(stream.push(id)?)?;
     }
-    let end = Instant::now();
-    let first = first.unwrap_or(end);
     show(stream.finish())?;
-    Ok(Answer {
-        text,
-        prompt_tokens: tokens.len(),
-        prefill_seconds: (first - start).as_secs_f64(),
-        decode_seconds: (end - first).as_secs_f64(),
-        ids,
-    })
+    Ok(Answer { ids, text, stats: generation.stats() })
 }
 
 impl Answer {
     /// The closing line.
     pub fn summary(&self, adapter: &str) -> String {
-        // The first token belongs to the prefill.
-        let decoded = self.ids.len().saturating_sub(1);
+        let Stats { prompt_tokens, prefill_seconds, decoded_tokens, decode_seconds } = self.stats;
         format!(
-            "{} prompt tokens at {:.1} tok/s, {} tokens at {:.1} tok/s, on {adapter}",
-            self.prompt_tokens,
-            rate(self.prompt_tokens, self.prefill_seconds),
+            "{prompt_tokens} prompt tokens at {:.1} tok/s, {} tokens at {:.1} tok/s, on {adapter}",
+            rate(prompt_tokens, prefill_seconds),
             self.ids.len(),
-            rate(decoded, self.decode_seconds),
+            rate(decoded_tokens, decode_seconds),
         )
     }
 }
@@ -151,12 +141,12 @@ fn rate(count: usize, seconds: f64) -> f64 {
 struct LoadingBar(Option<(Stage, ProgressBar)>);
 
 impl LoadingBar {
-    fn show(&mut self, progress: &Progress) {
+    fn show(&mut self, progress: Progress) {
         if self.0.as_ref().is_none_or(|(stage, _)| *stage != progress.stage) {
             self.clear();
             let bar = match progress.stage {
                 Stage::Upload => output::byte_bar(progress.total, "loading  "),
-                _ => output::count_bar(progress.total, "compiling"),
+                Stage::Compile => output::count_bar(progress.total, "compiling"),
             };
             self.0 = Some((progress.stage, bar));
         }
@@ -170,5 +160,11 @@ impl LoadingBar {
         if let Some((_, bar)) = self.0.take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+impl Drop for LoadingBar {
+    fn drop(&mut self) {
+        self.clear();
     }
 }

@@ -27,7 +27,7 @@ struct Report<'a> {
     file: String,
     bytes: u64,
     version: u32,
-    alignment: u64,
+    alignment: u32,
     data_offset: u64,
     metadata: BTreeMap<&'a str, &'a Value>,
     tensors: Vec<Tensor<'a>>,

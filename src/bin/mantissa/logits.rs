@@ -33,7 +33,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<()> {
     let engine = Engine::open(&args.gpu, &args.model).await?;
     let tokens = match &args.prompt {
-        Some(text) => engine.tokenizer()?.encode(text, true, true)?,
+        Some(text) => engine.model.tokenizer()?.encode(text, true, true)?,
         None => args.tokens,
     };
     if tokens.is_empty() {

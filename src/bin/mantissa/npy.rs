@@ -1,10 +1,12 @@
 //! .npy files: numpy's format for one array, through the `npyz` crate.
 
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use bytemuck::Pod;
 use npyz::{AutoSerialize, Deserialize, NpyFile, Order, WriterBuilder};
 
 /// An array with its last axis contiguous.
@@ -84,6 +86,10 @@ fn elements<T: Deserialize>(file: NpyFile<&[u8]>) -> Result<Array<T>> {
     let shape: Vec<usize> =
         file.shape().iter().map(|&n| usize::try_from(n)).collect::<Result<_, _>>()?;
     let data: Vec<T> = file.into_vec()?;
+    let product = shape.iter().try_fold(1, |product: usize, &n| product.checked_mul(n));
+    if product != Some(data.len()) {
+        bail!("shape {shape:?} and {} elements disagree", data.len());
+    }
     Ok(Array { shape, data })
 }
 
@@ -105,7 +111,7 @@ fn check_shape(bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes an array whole.
-pub fn write<T: AutoSerialize + Copy>(path: &Path, shape: &[usize], data: &[T]) -> Result<()> {
+pub fn write<T: AutoSerialize + Pod>(path: &Path, shape: &[usize], data: &[T]) -> Result<()> {
     let mut writer = Writer::create(path, shape)?;
     writer.extend(data)?;
     writer.finish()
@@ -113,42 +119,48 @@ pub fn write<T: AutoSerialize + Copy>(path: &Path, shape: &[usize], data: &[T]) 
 
 /// Writes an array piece by piece into a file beside `path`, which takes its place at the end: a
 /// file that is there is complete.
-pub struct Writer<T: AutoSerialize> {
-    inner: npyz::NpyWriter<T, BufWriter<File>>,
+pub struct Writer<T> {
+    file: BufWriter<File>,
     unfinished: Unfinished,
     path: PathBuf,
+    /// Elements that are yet to come.
+    left: usize,
+    of: PhantomData<T>,
 }
 
-impl<T: AutoSerialize + Copy> Writer<T> {
+impl<T: AutoSerialize + Pod> Writer<T> {
     /// Begins an array of this shape.
     pub fn create(path: &Path, shape: &[usize]) -> Result<Self> {
         let named = || path.display().to_string();
         let mut name = path.file_name().with_context(named)?.to_owned();
         name.push(format!(".{}.part", std::process::id()));
         let part = path.with_file_name(name);
-        let file = File::create(&part).with_context(named)?;
+        let file = BufWriter::new(File::create(&part).with_context(named)?);
         let unfinished = Unfinished(Some(part));
+        let left = shape.iter().try_fold(1, |product: usize, &n| product.checked_mul(n));
+        let left = left.with_context(|| format!("{shape:?} is too large"))?;
         let shape: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
-        let inner = npyz::WriteOptions::new()
-            .default_dtype()
-            .shape(&shape)
-            .writer(BufWriter::new(file))
-            .begin_nd()
-            .with_context(named)?;
-        Ok(Self { inner, unfinished, path: path.to_owned() })
+        // The header says the machine's own byte order, so elements are written as they lie.
+        let header = npyz::WriteOptions::<T>::new().default_dtype().shape(&shape).writer(file);
+        let file = header.write_header_only().with_context(named)?;
+        Ok(Self { file, unfinished, path: path.to_owned(), left, of: PhantomData })
     }
 
     /// Appends elements.
     pub fn extend(&mut self, data: &[T]) -> Result<()> {
-        data.iter().try_for_each(|x| self.inner.push(x)).with_context(|| self.named())
+        self.left =
+            self.left.checked_sub(data.len()).context("more elements than the shape has")?;
+        self.file.write_all(bytemuck::cast_slice(data)).with_context(|| self.named())
     }
 
     /// Ends the array: as many elements as its shape says must have been written.
     pub fn finish(mut self) -> Result<()> {
-        let named = self.named();
-        self.inner.finish().with_context(|| named.clone())?;
+        if self.left > 0 {
+            bail!("{}: {} elements are missing", self.named(), self.left);
+        }
+        self.file.flush().with_context(|| self.named())?;
         let part = self.unfinished.0.take().context("finished twice")?;
-        fs::rename(&part, &self.path).with_context(|| named)
+        fs::rename(&part, &self.path).with_context(|| self.named())
     }
 
     fn named(&self) -> String {

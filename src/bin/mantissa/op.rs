@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use mantissa::formats::{self, FormatRef};
 use mantissa::ops;
-use mantissa::ops::softmax::Algorithm;
 
 use crate::args::{GpuArgs, format};
 use crate::engine::open_gpu;
@@ -33,11 +32,18 @@ pub struct Softmax {
     /// float32, the same shape
     #[arg(long, value_name = "Y.npy")]
     out: PathBuf,
-    /// How the exponentials are summed [default: the one that models use]
-    #[arg(long, value_name = "NAME", value_parser = algorithm)]
-    algorithm: Option<Algorithm>,
+    /// How the exponentials are summed
+    #[arg(long, value_enum, default_value_t = Algorithm::Pairs)]
+    algorithm: Algorithm,
     #[command(flatten)]
     gpu: GpuArgs,
+}
+
+/// The algorithms of softmax; there is one so far.
+#[derive(ValueEnum, Clone, Copy)]
+enum Algorithm {
+    /// Two passes over (mantissa, exponent) pairs
+    Pairs,
 }
 
 #[derive(Args)]
@@ -88,10 +94,6 @@ pub struct Quantize {
     gpu: GpuArgs,
 }
 
-fn algorithm(name: &str) -> Result<Algorithm, String> {
-    Algorithm::by_name(name).map_err(|e| e.to_string())
-}
-
 /// Runs the kernel.
 pub async fn run(command: Command) -> Result<()> {
     match command {
@@ -106,8 +108,8 @@ async fn softmax(args: Softmax) -> Result<()> {
     let x = npy::read_f32(&args.input)?;
     let (_, columns) = x.rows_and_columns().with_context(|| shown(&args.input))?;
     let gpu = open_gpu(&args.gpu).await?;
-    let algorithm = args.algorithm.unwrap_or_default();
-    let y = ops::softmax::softmax(&gpu, algorithm, &x.data, columns).await?;
+    let Algorithm::Pairs = args.algorithm;
+    let y = ops::softmax::softmax(&gpu, &x.data, columns).await?;
     npy::write(&args.out, &x.shape, &y)
 }
 
@@ -116,7 +118,7 @@ async fn dequantize(args: Dequantize) -> Result<()> {
     let (rows, bytes) = blocks.matrix().with_context(|| shown(&args.input))?;
     let k = columns(args.format, bytes, &args.input)?;
     let gpu = open_gpu(&args.gpu).await?;
-    let y = ops::dequantize::dequantize(&gpu, args.format, &blocks.data, k).await?;
+    let y = ops::dequantize::dequantize(&gpu, args.format, &blocks.data, (rows, k)).await?;
     npy::write(&args.out, &[rows, k], &y)
 }
 
@@ -125,7 +127,7 @@ async fn quantize(args: Quantize) -> Result<()> {
     let (rows, k) = x.matrix().with_context(|| shown(&args.input))?;
     let bytes = row_bytes(args.format, k, &args.input)?;
     let gpu = open_gpu(&args.gpu).await?;
-    let blocks = ops::quantize::quantize(&gpu, args.format, &x.data, k).await?;
+    let blocks = ops::quantize::quantize(&gpu, args.format, &x.data, (rows, k)).await?;
     npy::write(&args.out, &[rows, bytes], &blocks)
 }
 
@@ -151,16 +153,16 @@ async fn matmul(args: Matmul) -> Result<()> {
     let gpu = open_gpu(&args.gpu).await?;
     let blocks = match weights {
         AnyArray::U8(w) => w.data,
-        AnyArray::F32(w) => ops::quantize::quantize(&gpu, args.format, &w.data, k).await?,
+        AnyArray::F32(w) => ops::quantize::quantize(&gpu, args.format, &w.data, (n, k)).await?,
     };
-    let y = ops::matmul::matmul(&gpu, args.format, &blocks, &x.data, k).await?;
+    let y = ops::matmul::matmul(&gpu, args.format, &blocks, (n, k), &x.data).await?;
     npy::write(&args.out, &[m, n], &y)
 }
 
 /// Weights in a row of blocks.
 fn columns(format: FormatRef, bytes: usize, file: &Path) -> Result<usize> {
     let block = format.block_bytes();
-    if bytes % block != 0 {
+    if !bytes.is_multiple_of(block) {
         bail!("{}: {bytes} bytes are no whole {} blocks of {block}", shown(file), format.name());
     }
     (bytes / block).checked_mul(format.block_len()).context("too many weights")

@@ -25,6 +25,12 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes one JSON value on a line of its own to standard output.
+pub fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    line(serde_json::to_string(value)?)?;
+    Ok(())
+}
+
 /// Writes a line to standard error. Nobody may be reading it, which is no failure.
 pub fn note(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
@@ -83,7 +89,7 @@ fn bar(total: u64, what: &str, template: &str) -> ProgressBar {
 /// A table without borders, so that its columns can be cut; `right` names columns of numbers.
 pub fn table(header: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
+    table.load_style(presets::NOTHING).set_header(header);
     for &index in right {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);

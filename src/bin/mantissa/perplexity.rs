@@ -63,9 +63,10 @@ pub async fn run(args: Args) -> Result<()> {
     let text = std::fs::read(&args.file).with_context(named)?;
     let text = String::from_utf8(text).with_context(named)?;
     let engine = Engine::open(&args.gpu, &args.model).await?;
-    let tokenizer = engine.tokenizer()?;
+    let tokenizer = engine.model.tokenizer()?;
     let tokens = tokenizer.encode(&text, false, false)?;
-    let start_token = tokenizer.encode("", true, false)?.into_iter().find(|&t| tokenizer.bos() == Some(t));
+    let start_token =
+        tokenizer.encode("", true, false)?.into_iter().find(|&t| tokenizer.bos() == Some(t));
 
     let mut session = engine.session_of(CONTEXT).await?;
     let context = session.context();
@@ -115,11 +116,7 @@ fn print(r: &Report<'_>) -> Result<()> {
         r.context,
         r.stride
     ))?;
-    output::note(format_args!(
-        "{:.1} tok/s on {}",
-        r.tokens as f64 / r.seconds,
-        r.adapter
-    ));
+    output::note(format_args!("{:.1} tok/s on {}", r.tokens as f64 / r.seconds, r.adapter));
     Ok(())
 }
 
@@ -149,7 +146,8 @@ async fn score(
     start_token: Option<u32>,
     sum: &mut Sum,
 ) -> Result<()> {
-    let input: Vec<u32> = start_token.into_iter().chain(tokens[window.all.clone()].iter().copied()).collect();
+    let input: Vec<u32> =
+        start_token.into_iter().chain(tokens[window.all.clone()].iter().copied()).collect();
     let before = input.len() - window.all.len();
     session.truncate(0);
     session
@@ -205,7 +203,8 @@ mod tests {
 
     #[test]
     fn every_token_but_the_first_is_scored_once() {
-        for (tokens, room, stride) in [(1000, 512, 256), (2, 512, 256), (513, 512, 512), (40, 7, 3)] {
+        for (tokens, room, stride) in [(1000, 512, 256), (2, 512, 256), (513, 512, 512), (40, 7, 3)]
+        {
             let windows = windows(tokens, room, stride);
             let scored: Vec<usize> = windows.iter().flat_map(|w| w.scored.clone()).collect();
             assert_eq!(scored, (1..tokens).collect::<Vec<_>>(), "{tokens} {room} {stride}");

@@ -1,8 +1,7 @@
 //! `mantissa run`: one prompt, one answer.
 
 use anyhow::Result;
-use mantissa::model::GenerateOptions;
-use mantissa::model::chat::Message;
+use mantissa::model::{GenerateOptions, Message, Model};
 use mantissa::platform;
 use serde::Serialize;
 
@@ -74,15 +73,17 @@ pub async fn run(args: Args) -> Result<()> {
         return devices::print_table().await;
     }
     interrupt::install();
-    let engine = Engine::open(&args.gpu, &args.model).await?;
-    let tokens = prompt_tokens(&engine, &args)?;
-    let tokenizer = engine.tokenizer()?;
+    let mut engine = Engine::open(&args.gpu, &args.model).await?;
+    // Before the kernels are compiled: a prompt that does not work should say so at once.
+    let tokens = prompt_tokens(&engine.model, &args)?;
+    let mut session = engine.session().await?;
+    let tokenizer = engine.model.tokenizer()?;
     let options = GenerateOptions {
         max_tokens: args.max_tokens,
         sampler: args.sampling.options(),
         stop: tokenizer.end_of_generation().to_vec(),
+        ..Default::default()
     };
-    let mut session = engine.session().await?;
     let json = args.json;
     let mut show = |piece: &str| if json { Ok(()) } else { output::print(piece) };
     let answer = answer(tokenizer, &mut session, &tokens, options, &mut show).await?;
@@ -94,25 +95,25 @@ pub async fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-fn prompt_tokens(engine: &Engine, args: &Args) -> Result<Vec<u32>> {
+fn prompt_tokens(model: &Model, args: &Args) -> Result<Vec<u32>> {
     let prompt = args.prompt.as_deref().unwrap_or_default();
     if args.raw {
-        return Ok(engine.tokenizer()?.encode(prompt, true, true)?);
+        return Ok(model.tokenizer()?.encode(prompt, true, true)?);
     }
-    let system = args.system.iter().map(|text| Message::new("system", text));
-    let messages: Vec<_> = system.chain([Message::new("user", prompt)]).collect();
-    let text = engine.model.chat_template()?.render(&messages, true)?;
-    Ok(engine.tokenizer()?.encode_chat(&text)?)
+    let system = args.system.iter().map(Message::system);
+    let messages: Vec<_> = system.chain([Message::user(prompt)]).collect();
+    let text = model.chat_template()?.render(&messages, true)?;
+    Ok(model.tokenizer()?.encode_chat(&text)?)
 }
 
 fn report<'a>(engine: &'a Engine, answer: &'a Answer) -> Report<'a> {
     Report {
         text: &answer.text,
         token_ids: &answer.ids,
-        prompt_tokens: answer.prompt_tokens,
+        prompt_tokens: answer.stats.prompt_tokens,
         load_seconds: engine.load_seconds,
-        prefill_seconds: answer.prefill_seconds,
-        decode_seconds: answer.decode_seconds,
+        prefill_seconds: answer.stats.prefill_seconds,
+        decode_seconds: answer.stats.decode_seconds,
         adapter: &engine.adapter,
         driver: &engine.driver,
         peak_memory_bytes: platform::peak_memory_bytes(),
