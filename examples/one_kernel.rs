@@ -7,13 +7,13 @@ use mantissa::{formats, ops};
 
 fn main() -> mantissa::Result<()> {
     let gpu = pollster::block_on(Gpu::request(&GpuOptions::default()))?;
-    let format = formats::by_name("f32")?;
+    let format = formats::by_name("q4_1")?;
     let (m, n, k) = (2, 3, 64);
     let w: Vec<f32> = (0..n * k).map(|i| (i as f32 * 0.1).sin()).collect();
     let x: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.2).cos()).collect();
 
     let mut blocks = vec![0; n * k / format.block_len() * format.block_bytes()];
-    formats::encode_row(format, &w, &mut blocks);
+    formats::encode_row(format, &w, &mut blocks)?;
     let y = pollster::block_on(ops::matmul::matmul(&gpu, format, &blocks, (n, k), &x))?;
 
     println!("{} on {}: {} bytes of weights", format.name(), gpu.info().name, blocks.len());

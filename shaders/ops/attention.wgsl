@@ -20,7 +20,8 @@ struct Params {
 @group(0) @binding(4) var<storage, read> v: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
-var<workgroup> weights: array<vec2<f32>, LANES>;
+var<workgroup> weight_v: array<f32, LANES>;
+var<workgroup> weight_e: array<f32, LANES>;
 
 fn score(q_at: u32, k_at: u32) -> f32 {
     var sum = 0.0;
@@ -45,18 +46,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if block + lane < positions {
             weight = pair_exp(score(q_at, ((block + lane) * params.kv_stride + kv_at) / 4u));
         }
-        weights[lane] = vec2<f32>(weight.v, weight.e);
+        weight_v[lane] = weight.v;
+        weight_e[lane] = weight.e;
         workgroupBarrier();
         for (var j = 0u; j < min(LANES, positions - block); j++) {
-            let w = weights[j];
-            if w.y > total.e {
-                let shrink = exp2_int(total.e - w.y);
+            let w = Pair(weight_v[j], weight_e[j]);
+            if w.e > total.e {
+                let shrink = exp2_int(total.e - w.e);
                 for (var i = 0u; i < DIMS; i++) {
                     sums[i] *= shrink;
                 }
-                total = Pair(total.v * shrink, w.y);
+                total = Pair(total.v * shrink, w.e);
             }
-            let factor = w.x * exp2_int(w.y - total.e);
+            let factor = w.v * exp2_int(w.e - total.e);
             total.v += factor;
             for (var i = 0u; i < DIMS; i++) {
                 let d = min(lane + i * LANES, params.head_dim - 1u);

@@ -49,8 +49,11 @@ impl Buffer {
         Ok(buffer)
     }
 
-    /// A buffer for uniforms of `words` words.
-    pub(crate) async fn uniform(gpu: &Gpu, label: &str, words: usize) -> Result<Self> {
+    /// A buffer for uniforms of `words` words, such as an operation's `Step`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub async fn uniform(gpu: &Gpu, label: &str, words: usize) -> Result<Self> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         Self::with_usage(gpu, label, words, usage).await
     }
@@ -111,7 +114,7 @@ impl Buffer {
     /// # Errors
     /// [`Error::Shape`] past the end; otherwise what the device says.
     pub async fn read<T: Pod>(&self, at: usize, len: usize) -> Result<Vec<T>> {
-        if (at + len) as u64 * 4 > self.size() {
+        if at.checked_add(len).is_none_or(|end| end as u64 > self.size() / 4) {
             let (expected, got) = (format!("≤ {} words", self.size() / 4), format!("{at} + {len}"));
             return Err(Error::Shape { op: "read", expected, got });
         }

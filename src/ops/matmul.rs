@@ -187,22 +187,22 @@ pub async fn matmul(
 
 /// The same in f64 over the decoded weights, with Σ|x·w| beside each result, which bounds the
 /// error of any order of summation.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where `blocks` are not N rows of K weights.
 pub fn reference(
     format: FormatRef,
     blocks: &[u8],
     (n, k): (usize, usize),
     x: &[f32],
-) -> Vec<(f64, f64)> {
-    let w = decode_f64(format, blocks, k);
-    let products = |m: usize, n: usize| {
-        let x = &x[m * k..(m + 1) * k];
-        w[n * k..(n + 1) * k].iter().zip(x).map(|(w, x)| w * f64::from(*x))
+) -> Result<Vec<(f64, f64)>> {
+    let w = decode_f64(format, blocks, n * k)?;
+    let cell = |w: &[f64], x: &[f32]| {
+        let products = w.iter().zip(x).map(|(w, x)| w * f64::from(*x));
+        (products.clone().sum(), products.map(f64::abs).sum())
     };
-    let cell = |m, n| (products(m, n).sum(), products(m, n).map(f64::abs).sum());
-    (0..x.len() / k.max(1))
-        .flat_map(|m| (0..n).map(move |n| (m, n)))
-        .map(|(m, n)| cell(m, n))
-        .collect()
+    let row = |x| w.chunks_exact(k).map(move |w| cell(w, x));
+    Ok(x.chunks_exact(k).flat_map(row).collect())
 }
 
 #[cfg(test)]

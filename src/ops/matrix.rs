@@ -32,6 +32,29 @@ pub struct Shard {
     pub buffer: Buffer,
 }
 
+/// How a matrix is placed on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// Rows interleaved with each other: at least 1.
+    pub tile: usize,
+    /// Bytes that a shard may take at most.
+    pub shard_bytes: u64,
+}
+
+impl Placement {
+    /// The default of this device: rows are interleaved for lanes that walk a row each, as on a
+    /// CPU; GPUs put their lanes along a row instead.
+    pub fn of(gpu: &Gpu) -> Self {
+        let tile = match gpu.caps().class {
+            Class::Software => 8,
+            Class::Gpu => 1,
+        };
+        let limits = gpu.limits();
+        let shard_bytes = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        Self { tile, shard_bytes }
+    }
+}
+
 impl Matrix {
     /// Uploads `rows` rows of `cols` weights, given as rows of whole blocks back to back.
     ///
@@ -42,8 +65,23 @@ impl Matrix {
         gpu: &Gpu,
         name: &str,
         format: FormatRef,
+        shape: (usize, usize),
+        bytes: &[u8],
+    ) -> Result<Self> {
+        Self::upload_placed(gpu, name, format, shape, bytes, Placement::of(gpu)).await
+    }
+
+    /// The same with a placement of one's own choice.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload), and [`Error::Limit`] where no tile of rows fits a shard.
+    pub async fn upload_placed(
+        gpu: &Gpu,
+        name: &str,
+        format: FormatRef,
         (rows, cols): (usize, usize),
         bytes: &[u8],
+        placement: Placement,
     ) -> Result<Self> {
         let wrong = |expected: String, got: String| Error::Shape { op: "upload", expected, got };
         let Some(row_bytes) = formats::row_bytes(format, cols).filter(|_| cols > 0) else {
@@ -54,12 +92,12 @@ impl Matrix {
             let expected = format!("{name}: {rows} rows of {row_bytes} bytes");
             return Err(wrong(expected, format!("{} bytes", bytes.len())));
         }
-        let tile = row_tile(gpu);
+        let tile = placement.tile.max(1);
         let mut shards = Vec::new();
-        for range in cut(gpu, format, (rows, cols), tile)? {
-            let layout = Layout::new(format, range.len(), cols, tile);
+        for range in cut(format, (rows, cols), tile, placement.shard_bytes)? {
+            let layout = Layout::new(format, range.len(), cols, tile)?;
             let words =
-                layout.repack(format, &bytes[range.start * row_bytes..range.end * row_bytes]);
+                layout.repack(format, &bytes[range.start * row_bytes..range.end * row_bytes])?;
             let buffer = Buffer::from_slice(gpu, name, &words).await?;
             shards.push(Shard { layout, first_row: range.start, buffer });
         }
@@ -75,24 +113,14 @@ impl Shard {
     }
 }
 
-/// Rows interleaved for the lanes that walk a row each; GPUs put their lanes along a row instead.
-fn row_tile(gpu: &Gpu) -> usize {
-    match gpu.caps().class {
-        Class::Software => 8,
-        Class::Gpu => 1,
-    }
-}
-
 /// Ranges of rows that fit a binding each.
 fn cut(
-    gpu: &Gpu,
     format: FormatRef,
     (rows, cols): (usize, usize),
     tile: usize,
+    available: u64,
 ) -> Result<Vec<Range<usize>>> {
-    let limits = gpu.limits();
-    let available = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-    let tile_bytes = Layout::new(format, tile, cols, tile).words as u64 * 4;
+    let tile_bytes = Layout::new(format, tile, cols, tile)?.words as u64 * 4;
     // Planes are padded to 16 bytes, once each.
     let slack = 16 * format.planes().len() as u64;
     let step = (available.saturating_sub(slack) / tile_bytes.max(1)) as usize * tile;
@@ -105,15 +133,13 @@ fn cut(
 }
 
 /// The f64 values of rows of whole blocks, as every kernel's reference needs them.
-pub fn decode_f64(format: FormatRef, bytes: &[u8], cols: usize) -> Vec<f64> {
-    let Some(row_bytes) = formats::row_bytes(format, cols) else { return Vec::new() };
-    let mut row = vec![0.0; cols];
-    let mut all = Vec::with_capacity(bytes.len() / row_bytes.max(1) * cols);
-    for bytes in bytes.chunks_exact(row_bytes.max(1)) {
-        formats::decode_row(format, bytes, &mut row);
-        all.extend(row.iter().copied().map(f64::from));
-    }
-    all
+///
+/// # Errors
+/// [`Error::Shape`] where the bytes are no whole blocks of so many weights.
+pub fn decode_f64(format: FormatRef, bytes: &[u8], weights: usize) -> Result<Vec<f64>> {
+    let mut decoded = vec![0.0; weights];
+    formats::decode_row(format, bytes, &mut decoded)?;
+    Ok(decoded.into_iter().map(f64::from).collect())
 }
 
 /// Whether the last chunk of rows of this many columns reaches past their vec4s.

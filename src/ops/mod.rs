@@ -15,7 +15,7 @@ pub mod rms_norm;
 pub mod rope;
 pub mod softmax;
 
-pub use matrix::Matrix;
+pub use matrix::{Matrix, Placement};
 
 use crate::error::{Error, Result};
 use crate::gpu::{Grid, Op, Part, part};

@@ -1,0 +1,126 @@
+//! Every kernel against its f64 reference, on every adapter of this machine, with each capability
+//! masked off in turn.
+//!
+//! To meet both software drivers at once, name both in `VK_ICD_FILENAMES` (separated by `:`).
+//! `MANTISSA_REQUIRE_ADAPTERS=llvmpipe,SwiftShader` makes an adapter that is missing a failure.
+//! Lavapipe has other subgroup sizes under `LP_NATIVE_VECTOR_WIDTH=128|256|512`.
+//!
+//! Outputs start as NaN sentinels with guard words behind their end, so that a word never written
+//! and a word written past the end both show; any error of the device fails the trial. Tolerances
+//! are derived where they stand, from the roundings of the kernel: nothing is fitted.
+
+mod argmax;
+mod attention;
+mod dequantize;
+mod faults;
+mod glu;
+mod kv_append;
+mod matmul;
+mod net;
+mod rms_norm;
+mod rope;
+mod softmax;
+mod support;
+
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+use mantissa::gpu::{self, AdapterSummary};
+use support::{Case, Device};
+
+/// The file of an operation's trials.
+type Suite = (&'static str, fn() -> Vec<(String, Case)>);
+
+/// One suite for each word in the table of operations.
+const SUITES: &[Suite] = &[
+    ("argmax", argmax::trials),
+    ("attention", attention::trials),
+    ("dequantize", dequantize::trials),
+    ("glu", glu::trials),
+    ("kv_append", kv_append::trials),
+    ("matmul", matmul::trials),
+    ("rms_norm", rms_norm::trials),
+    ("rope", rope::trials),
+    ("softmax", softmax::trials),
+];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let adapters = distinct(pollster::block_on(gpu::adapters()));
+    let mut notes = Vec::new();
+    let mut trials = net::trials();
+    trials.push(Trial::test("every operation has a suite", every_operation_has_a_suite));
+    trials.extend(required(&adapters));
+    trials.extend(faults::without_adapter());
+    if adapters.is_empty() {
+        notes.push("NO ADAPTER: no kernel was tested. Install mesa-vulkan-drivers.".into());
+        trials.extend(ignored());
+    }
+    for adapter in &adapters {
+        trials.extend(faults::trials(adapter));
+        for device in support::masked(adapter, &mut notes) {
+            trials.extend(on_device(&device));
+        }
+    }
+    for note in notes {
+        eprintln!("gpu tests: {note}");
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Adapters by different names; a device is asked for by name.
+fn distinct(mut adapters: Vec<AdapterSummary>) -> Vec<AdapterSummary> {
+    let mut seen = std::collections::HashSet::new();
+    adapters.retain(|a| seen.insert(a.info.name.clone()));
+    adapters
+}
+
+fn on_device(device: &Device) -> Vec<Trial> {
+    let cases = SUITES.iter().flat_map(|(op, trials)| trials().into_iter().map(move |c| (op, c)));
+    let trial = |(op, (name, case)): (&&str, (String, Case))| {
+        let device = device.clone();
+        let name = format!("[{}] {op}::{name}", device.label);
+        Trial::test(name, move || {
+            let gpu = device.gpu()?;
+            case(&gpu)?;
+            Ok(gpu.check()?)
+        })
+    };
+    cases.map(trial).collect()
+}
+
+/// What would run if there were an adapter.
+fn ignored() -> Vec<Trial> {
+    let names = SUITES.iter().flat_map(|(op, trials)| {
+        trials().into_iter().map(move |(name, _)| format!("[no adapter] {op}::{name}"))
+    });
+    names.map(|name| Trial::test(name, || Ok(())).with_ignored_flag(true)).collect()
+}
+
+/// A trial for each adapter that the environment demands.
+fn required(adapters: &[AdapterSummary]) -> Vec<Trial> {
+    let wanted = std::env::var("MANTISSA_REQUIRE_ADAPTERS").unwrap_or_default();
+    let found: Vec<String> = adapters.iter().map(|a| a.info.name.clone()).collect();
+    let found = Arc::new(found);
+    let wanted = wanted.split(',').map(str::trim).filter(|w| !w.is_empty()).map(String::from);
+    let trial = |wanted: String| {
+        let found = found.clone();
+        Trial::test(format!("adapter {wanted} is there"), move || {
+            if found.iter().any(|name| name.contains(&wanted)) {
+                return Ok(());
+            }
+            Err(format!("no adapter {wanted}; found: {found:?}").into())
+        })
+    };
+    wanted.map(trial).collect()
+}
+
+fn every_operation_has_a_suite() -> support::Outcome {
+    let suites: Vec<&str> = SUITES.iter().map(|(op, _)| *op).collect();
+    let ops: Vec<&str> = mantissa::ops::OPS.iter().map(|op| op.name).collect();
+    if suites == ops {
+        Ok(())
+    } else {
+        Err(format!("{suites:?}, but the table has {ops:?}").into())
+    }
+}

@@ -1,0 +1,234 @@
+//! y = x·Wᵀ on packed weights: every format, tile and flag against f64 on the decoded weights.
+
+use mantissa::Gpu;
+use mantissa::formats::{self, FORMATS, FormatRef};
+use mantissa::gpu::Class;
+use mantissa::ops::matmul::{self, Output, Tile, record_tiled, reference};
+use mantissa::ops::{Matrix, Placement, stride};
+use pollster::block_on;
+
+use crate::support::{
+    Case, Expect, Outcome, Random, SENTINEL, case, compare, gamma, input, output, run, words,
+};
+
+pub fn trials() -> Vec<(String, Case)> {
+    let mut trials = vec![
+        case("tiles", tiles),
+        case("flags", flags),
+        case("rows_of_x", rows_of_x),
+        case("tails", tails),
+        case("slice", slice),
+    ];
+    for format in FORMATS.iter().copied() {
+        let name = format.name();
+        trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
+        trials.push(case(format!("{name}_long"), move |gpu| long(gpu, format)));
+        trials.push(case(format!("{name}_shards"), move |gpu| shards(gpu, format)));
+    }
+    trials
+}
+
+/// One multiplication; what is not said is plain.
+#[derive(Clone, Copy)]
+struct Shape {
+    m: usize,
+    n: usize,
+    k: usize,
+    tile: Tile,
+    row_tile: usize,
+    shard_bytes: u64,
+    first_row: usize,
+    bias: bool,
+    accumulate: bool,
+}
+
+impl Shape {
+    /// The tile that a machine of this class takes.
+    fn of(class: Class, m: usize, n: usize, k: usize) -> Self {
+        let row_tile = if class == Class::Software { 8 } else { 1 };
+        let (tile, shard_bytes) = (Tile::choose(class, m), 100 << 20);
+        let (first_row, bias, accumulate) = (0, false, false);
+        Self { m, n, k, tile, row_tile, shard_bytes, first_row, bias, accumulate }
+    }
+}
+
+/// The operands, and the result with its sentinels.
+struct Run {
+    blocks: Vec<u8>,
+    x: Vec<f32>,
+    bias: Vec<f32>,
+    before: Vec<f32>,
+    words: Vec<u32>,
+}
+
+/// The result begins at column 3 of rows that are 5 words longer.
+const AT: usize = 3;
+const BEHIND: usize = 2;
+
+fn launch(gpu: &Gpu, format: FormatRef, s: Shape) -> Result<Run, libtest_mimic::Failed> {
+    let mut random = Random::new((s.n * s.k + s.m) as u64);
+    let blocks = random.blocks(format, s.n * s.k)?;
+    let (x, bias) = (random.normals((s.first_row + s.m) * s.k, 1.0), random.normals(s.n, 1.0));
+    let y_stride = AT + s.n + BEHIND;
+    let before = random.normals(s.m * y_stride, 1.0);
+
+    let placement = Placement { tile: s.row_tile, shard_bytes: s.shard_bytes };
+    let w = Matrix::upload_placed(gpu, "w", format, (s.n, s.k), &blocks, placement);
+    let w = block_on(w)?;
+    let mut padded = vec![0.0; (s.first_row + s.m) * stride(s.k)];
+    for (to, from) in padded.chunks_exact_mut(stride(s.k)).zip(x.chunks_exact(s.k)) {
+        to[..s.k].copy_from_slice(from);
+    }
+    let (from, bias_buffer) = (input(gpu, &padded)?, input(gpu, &bias)?);
+    let y = output(gpu, s.m * y_stride)?;
+    if s.accumulate {
+        for (row, before) in before.chunks_exact(y_stride).enumerate() {
+            y.write(row * y_stride + AT, &before[AT..AT + s.n]);
+        }
+    }
+    let out = Output { y: &y, stride: y_stride, at: AT, accumulate: s.accumulate };
+    let bias_given = s.bias.then_some(&bias_buffer);
+    run(gpu, |plan| record_tiled(plan, s.tile, &w, (&from, s.first_row, s.m), bias_given, out))?;
+    Ok(Run { blocks, x, bias, before, words: words(&y)? })
+}
+
+/// K products and K − 1 additions in any order, and one addition each for the bias and what was
+/// there, leave γ(K + 2)·(Σ|w·x| + |bias| + |y₀|) (Higham, section 3.1). Fusing only lessens it.
+fn check(gpu: &Gpu, format: FormatRef, s: Shape) -> Outcome {
+    let run = launch(gpu, format, s)?;
+    let exact = reference(format, &run.blocks, (s.n, s.k), &run.x[s.first_row * s.k..])?;
+    let y_stride = AT + s.n + BEHIND;
+    let mut want = vec![Expect::Untouched; s.m * y_stride];
+    for (i, (mut sum, mut size)) in exact.into_iter().enumerate() {
+        let (m, n) = (i / s.n, i % s.n);
+        let to = m * y_stride + AT + n;
+        let mut add = |more: f32| {
+            sum += f64::from(more);
+            size += f64::from(more).abs();
+        };
+        if s.bias {
+            add(run.bias[n]);
+        }
+        if s.accumulate {
+            add(run.before[to]);
+        }
+        want[to] = Expect::Near(sum, gamma(s.k + 2) * size);
+    }
+    let Shape { m, n, k, tile, row_tile, bias, accumulate, .. } = s;
+    let what = format!(
+        "{m} × {n} × {k} {}, {tile:?}, rows in tiles of {row_tile}, bias {bias}, accumulate {accumulate}",
+        format.name()
+    );
+    compare(&what, &run.words, &want)
+}
+
+/// Rows of x on both sides of every tile, and an odd N of several workgroups, as both classes of
+/// machine would do it.
+fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let k = 96usize.next_multiple_of(format.block_len());
+    for class in [Class::Software, Class::Gpu] {
+        for m in [1, 2, 3, 7, 8, 9, 16, 17, 33] {
+            check(gpu, format, Shape::of(class, m, 67, k))?;
+        }
+        // One block, one row; one past a workgroup's rows.
+        check(gpu, format, Shape::of(class, 1, 1, format.block_len()))?;
+        check(gpu, format, Shape::of(class, 3, 33, format.block_len()))?;
+    }
+    Ok(())
+}
+
+fn long(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let k = 5120usize.next_multiple_of(format.block_len());
+    for class in [Class::Software, Class::Gpu] {
+        check(gpu, format, Shape::of(class, 1, 35, k))?;
+        check(gpu, format, Shape::of(class, 5, 17, k))?;
+    }
+    check(gpu, format, Shape::of(gpu.caps().class, 1, 1537, 576.max(format.block_len())))
+}
+
+/// Every layout of work over lanes that a device of this size takes, with each interleaving.
+fn tiles(gpu: &Gpu) -> Outcome {
+    let f32 = formats::by_name("f32")?;
+    let most = gpu.limits().max_compute_invocations_per_workgroup as usize;
+    let lanes_and_splits =
+        [(1, 1), (8, 1), (8, 2), (8, 8), (16, 4), (32, 32), (64, 1), (64, 4), (64, 16), (256, 64)];
+    for (lanes, split) in lanes_and_splits.into_iter().filter(|(lanes, _)| *lanes <= most) {
+        for (tile_m, m) in [(1, 3), (2, 3), (4, 4), (8, 9), (16, 18)] {
+            let row_tile = if tile_m % 4 == 0 { 8 } else { 1 };
+            let tile = Tile { lanes, split, m: tile_m };
+            let shape = Shape { tile, row_tile, ..Shape::of(Class::Gpu, m, 261, 160) };
+            check(gpu, f32, shape)?;
+        }
+    }
+    Ok(())
+}
+
+fn flags(gpu: &Gpu) -> Outcome {
+    for format in FORMATS.iter().copied().take(2) {
+        let k = 64usize.next_multiple_of(format.block_len());
+        for class in [Class::Software, Class::Gpu] {
+            for (bias, accumulate) in [(true, false), (false, true), (true, true)] {
+                for m in [1, 9] {
+                    let plain = Shape::of(class, m, 37, k);
+                    check(gpu, format, Shape { bias, accumulate, ..plain })?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rows of x from the middle of a buffer: the last token of a prompt.
+fn rows_of_x(gpu: &Gpu) -> Outcome {
+    let f32 = formats::by_name("f32")?;
+    check(gpu, f32, Shape { first_row: 5, ..Shape::of(gpu.caps().class, 1, 37, 65) })?;
+    check(gpu, f32, Shape { first_row: 2, ..Shape::of(Class::Gpu, 3, 37, 64) })
+}
+
+/// K that is no multiple of a chunk, or even of four.
+fn tails(gpu: &Gpu) -> Outcome {
+    for format in FORMATS.iter().copied() {
+        for k in [1, 2, 31, 33, 65, 80, 588].into_iter().filter(|k| k % format.block_len() == 0) {
+            for class in [Class::Software, Class::Gpu] {
+                check(gpu, format, Shape::of(class, 1, 9, k))?;
+                check(gpu, format, Shape::of(class, 3, 35, k))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Cut into shards, the result has the same bits.
+fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let k = 96usize.next_multiple_of(format.block_len());
+    for class in [Class::Software, Class::Gpu] {
+        for m in [1, 5] {
+            let whole = Shape { bias: true, accumulate: true, ..Shape::of(class, m, 75, k) };
+            let cut = Shape { shard_bytes: 16 * k as u64 * 4, ..whole };
+            check(gpu, format, cut)?;
+            let (whole, cut) = (launch(gpu, format, whole)?, launch(gpu, format, cut)?);
+            let want: Vec<_> = whole.words.iter().map(|w| Expect::Bits(*w)).collect();
+            compare("cut against whole", &cut.words, &want)?;
+            if whole.words[AT] == SENTINEL {
+                return Err("nothing was written".into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The one-shot function on slices.
+fn slice(gpu: &Gpu) -> Outcome {
+    let mut random = Random::new(30);
+    for format in FORMATS.iter().copied() {
+        let (m, n, k) = (3, 5, 64usize.next_multiple_of(format.block_len()));
+        let (blocks, x) = (random.blocks(format, n * k)?, random.normals(m * k, 1.0));
+        let y = block_on(matmul::matmul(gpu, format, &blocks, (n, k), &x))?;
+        let got: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
+        let exact = reference(format, &blocks, (n, k), &x)?;
+        let want: Vec<_> =
+            exact.iter().map(|(y, size)| Expect::Near(*y, gamma(k + 2) * size)).collect();
+        compare(&format!("matmul {}", format.name()), &got, &want)?;
+    }
+    Ok(())
+}
