@@ -104,7 +104,8 @@ const DEEPSEEK3: Pattern = (
     r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"##,
     Tail::Lines,
 );
-const CJK: Pattern = ("[一-龥ࠀ-一가-퟿]+", Tail::None);
+// llama.cpp takes the white space out of these ranges (U+3000 and others).
+const CJK: Pattern = (r"[[一-龥ࠀ-一가-퟿]--\s]+", Tail::None);
 const BLOOM: Pattern = (" ?[^(\\s|.,!?…。，、।۔،)]+", Tail::None);
 
 static RULES: &[Rule] = &[
