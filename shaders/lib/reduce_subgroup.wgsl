@@ -7,11 +7,12 @@ var<workgroup> reduce_partial: array<f32, LANES>;
 
 fn reduce_sum(lane: u32, x: f32) -> f32 {
     let partial = subgroupAdd(x);
-    reduce_partial[lane] = select(0.0, partial, subgroupElect());
-    workgroupBarrier();
+    let place = subgroupExclusiveAdd(1u);
     let size = subgroupAdd(1u);
+    reduce_partial[lane] = select(0.0, partial, place == 0u);
+    workgroupBarrier();
     var mine = 0.0;
-    for (var i = subgroupExclusiveAdd(1u); i < LANES; i += size) {
+    for (var i = place; i < LANES; i += size) {
         mine += reduce_partial[i];
     }
     let sum = subgroupAdd(mine);

@@ -11,7 +11,8 @@ struct Params { cols: u32, rows: u32, scale: f32 }
 @group(0) @binding(1) var<storage, read> x: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<u32>;
 
-var<workgroup> folded: array<vec2<f32>, LANES>;
+var<workgroup> folded_v: array<f32, LANES>;
+var<workgroup> folded_e: array<f32, LANES>;
 var<workgroup> bad: atomic<u32>;
 
 fn load(i: u32) -> Pair {
@@ -44,22 +45,23 @@ fn main(
     for (var i = lane; i < params.cols; i += LANES) {
         mine = pair_add(mine, load(at + i));
     }
-    folded[lane] = vec2<f32>(mine.v, mine.e);
+    folded_v[lane] = mine.v;
+    folded_e[lane] = mine.e;
     workgroupBarrier();
     for (var n = LANES / 2u; n > 0u; n /= 2u) {
         if lane < n {
-            let a = folded[lane];
-            let b = folded[lane + n];
-            let sum = pair_add(Pair(a.x, a.y), Pair(b.x, b.y));
-            folded[lane] = vec2<f32>(sum.v, sum.e);
+            let other = Pair(folded_v[lane + n], folded_e[lane + n]);
+            mine = pair_add(mine, other);
+            folded_v[lane] = mine.v;
+            folded_e[lane] = mine.e;
         }
         workgroupBarrier();
     }
-    let total = folded[0];
+    let total = Pair(folded_v[0], folded_e[0]);
     let broken = atomicLoad(&bad) != 0u;
     for (var i = lane; i < params.cols; i += LANES) {
         let p = load(at + i);
-        let value = select(0.0, p.v / total.x * exp2_int(p.e - total.y), total.x > 0.0);
+        let value = select(0.0, p.v / total.v * exp2_int(p.e - total.e), total.v > 0.0);
         y[at + i] = select(bitcast<u32>(value), 0x7fc00000u, broken);
     }
 }

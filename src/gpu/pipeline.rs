@@ -122,8 +122,10 @@ pub fn link_op(op: &Op, format: Option<FormatRef>, caps: Caps) -> Linked {
     if !enable.is_empty() {
         linked.push("(enable)", &enable);
     }
+    // The op's own part comes last: naga 30 resolves override-sized arrays wrongly where a type
+    // that a constant is made of is declared behind them.
     let mut push = |part: &Part| linked.push(part.path, part.text);
-    op.parts.iter().for_each(&mut push);
+    op.parts[1..].iter().for_each(&mut push);
     if op.reduces {
         push(if caps.subgroups { &REDUCE_SUBGROUP } else { &REDUCE });
     }
@@ -133,6 +135,7 @@ pub fn link_op(op: &Op, format: Option<FormatRef>, caps: Caps) -> Linked {
     if let Some(format) = format {
         linked.push(&format!("formats/{}.wgsl", format.name()), format.shader());
     }
+    linked.push(op.parts[0].path, op.parts[0].text);
     linked
 }
 

@@ -2,7 +2,142 @@
 
 pub mod chat;
 pub mod config;
+pub mod decoder;
+pub mod generate;
 pub mod gguf;
+pub mod kv_cache;
 pub mod sampler;
+pub mod session;
 pub mod source;
 pub mod tokenizer;
+pub mod weights;
+
+use std::sync::{Arc, OnceLock};
+
+pub use chat::{ChatTemplate, Message};
+pub use config::ModelConfig;
+pub use generate::{Finish, GenerateOptions, Generation, Stats};
+pub use sampler::SamplerOptions;
+pub use session::{Session, SessionOptions};
+pub use source::{ByteSource, Bytes};
+pub use tokenizer::Tokenizer;
+
+use crate::error::Result;
+use crate::gpu::Gpu;
+use gguf::Gguf;
+use weights::Weights;
+
+/// A model on a device. Cheap to clone; clones share the weights.
+#[derive(Debug, Clone)]
+pub struct Model(Arc<Inner>);
+
+struct Inner {
+    gpu: Gpu,
+    source: Arc<dyn ByteSource>,
+    gguf: Gguf,
+    config: Arc<ModelConfig>,
+    weights: Arc<Weights>,
+    tokenizer: OnceLock<Tokenizer>,
+    chat_template: OnceLock<ChatTemplate>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("source", &self.source.name()).finish_non_exhaustive()
+    }
+}
+
+/// What a model is busy with before the first token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Weights go to the device; counted in bytes.
+    Upload,
+    /// Kernels are compiled; counted in dispatches.
+    Compile,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The stage.
+    pub stage: Stage,
+    /// Done so far.
+    pub done: u64,
+    /// Of this many.
+    pub total: u64,
+}
+
+impl Model {
+    /// Reads a model file, checks all of its header, and uploads its weights.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`](crate::Error::Malformed), [`Error::Config`](crate::Error::Config) and
+    /// [`Error::UnsupportedType`](crate::Error::UnsupportedType) before anything is uploaded; what
+    /// the source and the device say.
+    pub async fn load(
+        gpu: &Gpu,
+        source: Arc<dyn ByteSource>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Self> {
+        let gguf = Gguf::read(&*source).await?;
+        gguf.check_supported()?;
+        let config = Arc::new(ModelConfig::from_gguf(&gguf)?);
+        let weights = Weights::load(gpu, &*source, &gguf, &config, progress).await?;
+        Ok(Self(Arc::new(Inner {
+            gpu: gpu.clone(),
+            source,
+            gguf,
+            config,
+            weights: Arc::new(weights),
+            tokenizer: OnceLock::new(),
+            chat_template: OnceLock::new(),
+        })))
+    }
+
+    /// The device that it is on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.0.gpu
+    }
+
+    /// The file's header.
+    pub fn gguf(&self) -> &Gguf {
+        &self.0.gguf
+    }
+
+    /// Its sizes and options.
+    pub fn config(&self) -> &ModelConfig {
+        &self.0.config
+    }
+
+    /// The file's tokenizer, built when first asked for: a model can be run on token ids without.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer) where the file has none that works.
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        let made = match self.0.tokenizer.get() {
+            Some(made) => return Ok(made),
+            None => Tokenizer::from_gguf(&self.0.gguf.metadata)?,
+        };
+        Ok(self.0.tokenizer.get_or_init(|| made))
+    }
+
+    /// The file's chat template, compiled when first asked for.
+    ///
+    /// # Errors
+    /// [`Error::Template`](crate::Error::Template) where the file has none that works.
+    pub fn chat_template(&self) -> Result<&ChatTemplate> {
+        let made = match self.0.chat_template.get() {
+            Some(made) => return Ok(made),
+            None => ChatTemplate::from_gguf(&self.0.gguf.metadata)?,
+        };
+        Ok(self.0.chat_template.get_or_init(|| made))
+    }
+
+    /// An empty conversation.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) and others of the device's.
+    pub async fn session(&self, options: &SessionOptions) -> Result<Session> {
+        Session::new(self, options).await
+    }
+}

@@ -6,7 +6,7 @@ use super::{ModelConfig, Presence, wrong_shape};
 use crate::error::{Error, Result};
 use crate::model::gguf::{Gguf, TensorInfo};
 
-/// A matrix, of shape [inputs, outputs], and its bias of shape [outputs].
+/// A matrix, of shape `[inputs, outputs]`, and its bias of shape `[outputs]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Linear<'a> {
     /// The matrix; a row of it per output.
@@ -18,40 +18,40 @@ pub struct Linear<'a> {
 /// The tensors of one decoder layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerTensors<'a> {
-    /// RMSNorm before attention: [width].
+    /// RMSNorm before attention: `[width]`.
     pub attn_norm: &'a TensorInfo,
-    /// Queries: [width, heads · head_size].
+    /// Queries: `[width, heads · head_size]`.
     pub attn_q: Linear<'a>,
-    /// Keys: [width, kv_heads · head_size].
+    /// Keys: `[width, kv_heads · head_size]`.
     pub attn_k: Linear<'a>,
-    /// Values: [width, kv_heads · head_size].
+    /// Values: `[width, kv_heads · head_size]`.
     pub attn_v: Linear<'a>,
-    /// RMSNorm on each head of queries: [head_size].
+    /// RMSNorm on each head of queries: `[head_size]`.
     pub attn_q_norm: Option<&'a TensorInfo>,
-    /// RMSNorm on each head of keys: [head_size].
+    /// RMSNorm on each head of keys: `[head_size]`.
     pub attn_k_norm: Option<&'a TensorInfo>,
-    /// The attention's output: [heads · head_size, width].
+    /// The attention's output: `[heads · head_size, width]`.
     pub attn_output: Linear<'a>,
-    /// RMSNorm before the feed-forward network: [width].
+    /// RMSNorm before the feed-forward network: `[width]`.
     pub ffn_norm: &'a TensorInfo,
-    /// The gate, which the activation is applied to: [width, ffn_width].
+    /// The gate, which the activation is applied to: `[width, ffn_width]`.
     pub ffn_gate: Linear<'a>,
-    /// What the gate is multiplied with: [width, ffn_width].
+    /// What the gate is multiplied with: `[width, ffn_width]`.
     pub ffn_up: Linear<'a>,
-    /// Back to the residual stream: [ffn_width, width].
+    /// Back to the residual stream: `[ffn_width, width]`.
     pub ffn_down: Linear<'a>,
 }
 
 /// The tensors of a decoder, their shapes checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecoderTensors<'a> {
-    /// The embedding: [width, vocabulary].
+    /// The embedding: `[width, vocabulary]`.
     pub token_embd: &'a TensorInfo,
-    /// The last RMSNorm: [width].
+    /// The last RMSNorm: `[width]`.
     pub output_norm: &'a TensorInfo,
-    /// The output matrix, [width, vocabulary]: the embedding where the head is tied.
+    /// The output matrix, `[width, vocabulary]`: the embedding where the head is tied.
     pub output: &'a TensorInfo,
-    /// Divisors of the rotary frequencies, [rope dims / 2] (Llama 3).
+    /// Divisors of the rotary frequencies, `[rope dims / 2]` (Llama 3).
     pub rope_freqs: Option<&'a TensorInfo>,
     /// The layers, from the first.
     pub layers: Vec<LayerTensors<'a>>,

@@ -123,6 +123,15 @@ impl<'a> Cursor<'a> {
         Ok(std::str::from_utf8(bytes).map_err(not_utf8)?)
     }
 
+    /// A key or a tensor's name, which may not be empty.
+    pub(super) fn name(&mut self, what: What<'_>) -> Parse<&'a str> {
+        let offset = self.offset();
+        match self.string(what)? {
+            "" => Err(GgufError::EmptyName { what: what.to_string(), offset }.into()),
+            name => Ok(name),
+        }
+    }
+
     fn bool(&mut self, what: What<'_>) -> Parse<bool> {
         let offset = self.offset();
         match self.array(what)? {

@@ -53,7 +53,9 @@ pub enum GgufError {
         limit: u64,
     },
     /// More things are announced than the rest of the file could hold.
-    #[error("{count} {what} are announced, but the file has room for at most {room}")]
+    #[error(
+        "{count} {what} are announced, but the file has room for at most {room}: it is truncated or damaged"
+    )]
     Count {
         /// `metadata values` or `tensors`.
         what: &'static str,
@@ -99,6 +101,14 @@ pub enum GgufError {
         offset: u64,
         /// The depth that is allowed.
         limit: usize,
+    },
+    /// A key or a tensor's name has no characters: most likely padding read as a header.
+    #[error("{what} at offset {offset} is empty")]
+    EmptyName {
+        /// The string.
+        what: String,
+        /// Where its length stands.
+        offset: u64,
     },
     /// A metadata key occurs twice.
     #[error("metadata key {key:?} occurs twice, the second time at offset {offset}")]

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::io;
 
 use super::cursor::{Cursor, MAX_HEADER, Parse, Stop, What};
 use super::error::GgufError;
@@ -18,10 +19,10 @@ use crate::model::source::ByteSource;
 /// How much of a source is read at first: most headers of small vocabularies.
 const FIRST_READ: u64 = 1 << 20;
 
-/// The least that a metadata value takes: empty key, type, one byte.
-const LEAST_VALUE: u64 = 8 + 4 + 1;
-/// The least that a tensor's description takes: empty name, no dimension, type, offset.
-const LEAST_TENSOR: u64 = 8 + 4 + 4 + 8;
+/// The least that a metadata value takes: a key of one byte, type, one byte.
+const LEAST_VALUE: u64 = 9 + 4 + 1;
+/// The least that a tensor's description takes: a name of one byte, no dimension, type, offset.
+const LEAST_TENSOR: u64 = 9 + 4 + 4 + 8;
 
 /// A header that obeys its own rules; the tensors are not placed in the file yet.
 pub(super) struct Header {
@@ -54,6 +55,7 @@ pub(super) async fn header(source: &dyn ByteSource) -> Result<Header> {
     let mut wanted = FIRST_READ.min(file_len);
     loop {
         prefix = grow(source, prefix, wanted).await?;
+        check_length(source, &prefix, wanted)?;
         match parse(&prefix, file_len) {
             Ok(header) => return Ok(header),
             Err(Stop::Bad(problem)) => return Err(malformed(source, problem)),
@@ -82,6 +84,16 @@ async fn grow<'a>(
             Ok(Cow::Owned(bytes))
         }
     }
+}
+
+/// A source that breaks its promise would be asked for the same bytes for ever.
+fn check_length(source: &dyn ByteSource, prefix: &[u8], wanted: u64) -> Result<()> {
+    let got = prefix.len() as u64;
+    if got >= wanted {
+        return Ok(());
+    }
+    let reason = format!("{wanted} bytes were asked for, but only {got} came");
+    Err(Error::io(source.name(), io::Error::new(io::ErrorKind::UnexpectedEof, reason)))
 }
 
 pub(super) fn malformed(source: &dyn ByteSource, problem: GgufError) -> Error {
@@ -124,7 +136,7 @@ fn metadata(cursor: &mut Cursor<'_>, count: u64) -> Parse<Metadata> {
     let mut metadata = Metadata::default();
     for i in 0..count {
         let offset = cursor.offset();
-        let key = cursor.string(What::Key(i))?;
+        let key = cursor.name(What::Key(i))?;
         let value = cursor.value(key)?;
         if metadata.insert(key.to_owned(), value).is_err() {
             return Err(GgufError::DuplicateKey { key: key.into(), offset }.into());
@@ -149,7 +161,7 @@ fn tensors(cursor: &mut Cursor<'_>, count: u64) -> Parse<Vec<Described>> {
     let mut names = HashSet::new();
     for i in 0..count {
         let offset = cursor.offset();
-        let name = cursor.string(What::TensorName(i))?;
+        let name = cursor.name(What::TensorName(i))?;
         if !names.insert(name) {
             return Err(GgufError::DuplicateTensor { tensor: name.into(), offset }.into());
         }

@@ -287,8 +287,11 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Adds a value; gives it back where the key is there already.
-    pub(super) fn insert(&mut self, key: String, value: Value) -> Result<(), Value> {
+    /// Adds a value at the end.
+    ///
+    /// # Errors
+    /// Gives the value back where the key is there already.
+    pub fn insert(&mut self, key: String, value: Value) -> Result<(), Value> {
         if self.index.contains_key(&key) {
             return Err(value);
         }

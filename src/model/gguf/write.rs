@@ -43,9 +43,10 @@ impl Writer {
     /// Adds a metadata value. `general.alignment` also sets the alignment of the tensors.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where the key is there already or the alignment is none.
+    /// [`Error::Malformed`] where the key is empty or there already, or the alignment is none.
     pub fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) -> Result<&mut Self> {
         let (key, value) = (key.into(), value.into());
+        self.check_name("metadata key", &key)?;
         if key == "general.alignment" {
             self.alignment = Some(self.check_alignment(&value)?);
         }
@@ -58,8 +59,9 @@ impl Writer {
     /// Announces a tensor: its shape, contiguous dimension first, and its type's number.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where the name is taken, or shape and type do not go together.
+    /// [`Error::Malformed`] where the name is empty or taken, or shape and type do not go together.
     pub fn tensor(&mut self, name: &str, shape: &[u64], type_id: u32) -> Result<&mut Self> {
+        self.check_name("tensor name", name)?;
         let tensor = || name.to_owned();
         if shape.len() > 4 {
             let found = shape.len() as u32;
@@ -128,6 +130,11 @@ impl Writer {
             offset += tensor.bytes.next_multiple_of(alignment);
         }
         header
+    }
+
+    fn check_name(&self, what: &str, name: &str) -> Result<()> {
+        let problem = || GgufError::EmptyName { what: what.into(), offset: 0 };
+        if name.is_empty() { Err(self.malformed(problem())) } else { Ok(()) }
     }
 
     fn check_alignment(&self, value: &Value) -> Result<u32> {

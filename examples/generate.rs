@@ -1,0 +1,42 @@
+//! A model from a GGUF file to text.
+//!
+//! `cargo run --release --example generate -- MODEL.gguf "Why is the sky blue?"`
+
+use std::io::Write;
+
+use mantissa::gpu::{Gpu, GpuOptions};
+use mantissa::model::{GenerateOptions, Message, Model, SessionOptions};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(path), Some(question)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: generate MODEL.gguf QUESTION".into());
+    };
+    Ok(pollster::block_on(answer(&path, &question))?)
+}
+
+async fn answer(path: &str, question: &str) -> mantissa::Result<()> {
+    let gpu = Gpu::request(&GpuOptions::default()).await?;
+    let model = Model::load(&gpu, mantissa::platform::open(path)?, &mut |_| {}).await?;
+    let tokenizer = model.tokenizer()?;
+
+    let prompt = model.chat_template()?.render(&[Message::user(question)], true)?;
+    let prompt = tokenizer.encode_chat(&prompt)?;
+    let mut session = model.session(&SessionOptions::default()).await?;
+    let stop = tokenizer.end_of_generation().to_vec();
+    let options = GenerateOptions { max_tokens: 200, stop, ..Default::default() };
+
+    let mut text = tokenizer.stream();
+    let mut generation = session.generate(&prompt, options);
+    while let Some(token) = generation.next().await? {
+        print!("{}", text.push(token)?.unwrap_or_default());
+        let _ = std::io::stdout().flush();
+    }
+    let stats = generation.stats();
+    println!(
+        "\n\n{:.1} tokens/s on {}",
+        stats.decoded_tokens as f64 / stats.decode_seconds,
+        gpu.info().name
+    );
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! The decoder graph: a step of it is one plan, recorded once for each number of rows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::config::{ModelConfig, RopeKind};
+use super::kv_cache::KvCache;
+use super::weights::{Layer, Linear, Weights};
+use crate::error::Result;
+use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
+use crate::ops::{self, argmax, attention, dequantize, glu, kv_append, matmul, rms_norm, rope};
+
+/// Which rows of a step go through the output matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Head {
+    /// None: a chunk of a prompt that is not its last.
+    None,
+    /// The last row; its best token is left where the next step reads its id.
+    Last,
+    /// All rows.
+    All,
+}
+
+/// Plans that are kept at once; the rarest to be needed again are remainders of prompts.
+const MAX_PLANS: usize = 8;
+
+/// A model's graph with its activations, for steps of up to `chunk` rows.
+#[derive(Debug)]
+pub struct Decoder {
+    gpu: Gpu,
+    config: Arc<ModelConfig>,
+    weights: Arc<Weights>,
+    cache: KvCache,
+    scratch: Scratch,
+    rope_table: Buffer,
+    plans: HashMap<(usize, Head), Arc<Plan>>,
+}
+
+/// Activations: rows of floats, `ops::stride` of their width apart.
+#[derive(Debug)]
+struct Scratch {
+    step: Buffer,
+    ids: Buffer,
+    residual: Buffer,
+    normed: Buffer,
+    qkv: Buffer,
+    attended: Buffer,
+    gate_up: Buffer,
+    activated: Buffer,
+    logits: Buffer,
+    logit_rows: usize,
+}
+
+impl Scratch {
+    async fn new(gpu: &Gpu, config: &ModelConfig, chunk: usize) -> Result<Self> {
+        let rows = async |label: &str, width: usize| {
+            Buffer::new(gpu, label, chunk * ops::stride(width)).await
+        };
+        Ok(Self {
+            step: Buffer::uniform(gpu, "step", ops::STEP_WORDS).await?,
+            ids: Buffer::new(gpu, "ids", chunk).await?,
+            residual: rows("residual", config.width).await?,
+            normed: rows("normed", config.width).await?,
+            qkv: rows("qkv", config.q_width() + 2 * config.kv_width()).await?,
+            attended: rows("attended", config.q_width()).await?,
+            gate_up: rows("gate, up", 2 * config.ffn_width).await?,
+            activated: rows("activated", config.ffn_width).await?,
+            logits: Buffer::new(gpu, "logits", ops::stride(config.vocabulary)).await?,
+            logit_rows: 1,
+        })
+    }
+}
+
+impl Decoder {
+    /// A decoder with an empty cache of `context` positions.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub async fn new(
+        gpu: &Gpu,
+        config: &Arc<ModelConfig>,
+        weights: &Arc<Weights>,
+        context: usize,
+        chunk: usize,
+    ) -> Result<Self> {
+        let frequencies = config.rope_frequencies(weights.rope_factors.as_deref())?;
+        let table = rope::table(&frequencies, context);
+        Ok(Self {
+            gpu: gpu.clone(),
+            config: config.clone(),
+            weights: weights.clone(),
+            cache: KvCache::new(gpu, config, context).await?,
+            scratch: Scratch::new(gpu, config, chunk).await?,
+            rope_table: Buffer::from_slice(gpu, "rope table", table.as_flattened()).await?,
+            plans: HashMap::new(),
+        })
+    }
+
+    /// Positions that the cache holds.
+    pub fn context(&self) -> usize {
+        self.cache.context
+    }
+
+    /// Token ids that the next step reads; [`Head::Last`] leaves the best next token in the first.
+    pub fn ids(&self) -> &Buffer {
+        &self.scratch.ids
+    }
+
+    /// Logits: a row after [`Head::Last`], all rows after [`Head::All`], `stride(vocabulary)` apart.
+    pub fn logits(&self) -> &Buffer {
+        &self.scratch.logits
+    }
+
+    /// Puts a step's place in the context where its plan reads it. To be called before each submit.
+    pub fn place(&self, position: usize, rows: usize) {
+        self.scratch.step.write(0, &[position as u32, rows as u32]);
+    }
+
+    /// The plan of a step of `rows` rows, recorded on first use. `progress` hears of its pipelines.
+    ///
+    /// # Errors
+    /// What the device says, [`Error::Limit`](crate::Error::Limit) where it is too small for this
+    /// model.
+    pub async fn plan(
+        &mut self,
+        rows: usize,
+        head: Head,
+        progress: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<Arc<Plan>> {
+        if let Some(plan) = self.plans.get(&(rows, head)) {
+            return Ok(plan.clone());
+        }
+        if head == Head::All && self.scratch.logit_rows < rows {
+            let words = rows * ops::stride(self.config.vocabulary);
+            self.scratch.logits = Buffer::new(&self.gpu, "logits", words).await?;
+            self.scratch.logit_rows = rows;
+            self.plans.clear();
+        }
+        let plan = Arc::new(self.record(rows, head)?.build(progress).await?);
+        if self.plans.len() >= MAX_PLANS {
+            self.plans.retain(|(rows, _), _| *rows == 1);
+        }
+        self.plans.insert((rows, head), plan.clone());
+        Ok(plan)
+    }
+
+    fn record(&self, rows: usize, head: Head) -> Result<PlanBuilder> {
+        let mut plan = PlanBuilder::new(&self.gpu, "decoder step");
+        let s = &self.scratch;
+        dequantize::record_rows(&mut plan, &self.weights.embedding, &s.ids, &s.residual, rows)?;
+        for (layer, cache) in self.weights.layers.iter().zip(&self.cache.layers) {
+            self.record_attention(&mut plan, layer, cache, rows)?;
+            self.record_ffn(&mut plan, layer, rows)?;
+        }
+        match head {
+            Head::None => {}
+            Head::Last => {
+                self.record_head(&mut plan, rows - 1, 1)?;
+                argmax::record(&mut plan, &s.logits, self.config.vocabulary, &s.ids, 0)?;
+            }
+            Head::All => self.record_head(&mut plan, 0, rows)?,
+        }
+        Ok(plan)
+    }
+
+    fn record_attention(
+        &self,
+        plan: &mut PlanBuilder,
+        layer: &Layer,
+        cache: &(Buffer, Buffer),
+        rows: usize,
+    ) -> Result<()> {
+        let (c, s) = (&*self.config, &self.scratch);
+        let (q_width, kv_width) = (c.q_width(), c.kv_width());
+        let stride = ops::stride(q_width + 2 * kv_width);
+        self.record_norm(plan, (&s.residual, 0), &layer.attn_norm, rows)?;
+        let places = [0, q_width, q_width + kv_width];
+        for (linear, at) in layer.qkv.iter().zip(places) {
+            let out = matmul::Output { y: &s.qkv, stride, at, accumulate: false };
+            record_linear(plan, linear, &s.normed, rows, out)?;
+        }
+        let turn = rope::Params {
+            heads: (c.heads + c.kv_heads) as u32,
+            head_dim: c.head_size as u32,
+            pairs: c.rope.dims as u32 / 2,
+            stride: stride as u32,
+        };
+        let neox = c.rope.kind == RopeKind::Neox;
+        rope::record(plan, &s.step, &self.rope_table, &s.qkv, rows, &turn, neox)?;
+        let append = kv_append::Params {
+            width: kv_width as u32,
+            stride: stride as u32,
+            k_at: q_width as u32,
+            v_at: (q_width + kv_width) as u32,
+        };
+        kv_append::record(plan, &s.step, &s.qkv, (&cache.0, &cache.1), rows, &append)?;
+        let attend = attention::Params {
+            head_dim: c.head_size as u32,
+            group: (c.heads / c.kv_heads) as u32,
+            q_stride: stride as u32,
+            kv_stride: kv_width as u32,
+            y_stride: ops::stride(q_width) as u32,
+            scale: c.attention_scale,
+        };
+        let size = (c.heads, rows, self.cache.context);
+        let kv = (&cache.0, &cache.1);
+        attention::record(plan, &s.step, &s.qkv, kv, &s.attended, size, &attend)?;
+        record_linear(plan, &layer.attn_output, &s.attended, rows, self.residual())
+    }
+
+    fn record_ffn(&self, plan: &mut PlanBuilder, layer: &Layer, rows: usize) -> Result<()> {
+        let (c, s) = (&*self.config, &self.scratch);
+        let stride = ops::stride(2 * c.ffn_width);
+        self.record_norm(plan, (&s.residual, 0), &layer.ffn_norm, rows)?;
+        for (linear, at) in layer.gate_up.iter().zip([0, c.ffn_width]) {
+            let out = matmul::Output { y: &s.gate_up, stride, at, accumulate: false };
+            record_linear(plan, linear, &s.normed, rows, out)?;
+        }
+        let activation = c.architecture.activation;
+        glu::record(plan, &s.gate_up, &s.activated, (rows, c.ffn_width), activation)?;
+        record_linear(plan, &layer.down, &s.activated, rows, self.residual())
+    }
+
+    fn record_head(&self, plan: &mut PlanBuilder, from: usize, rows: usize) -> Result<()> {
+        let s = &self.scratch;
+        self.record_norm(plan, (&s.residual, from), &self.weights.norm, rows)?;
+        let stride = ops::stride(self.config.vocabulary);
+        let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
+        matmul::record(plan, self.weights.head(), (&s.normed, 0, rows), None, out)
+    }
+
+    fn record_norm(
+        &self,
+        plan: &mut PlanBuilder,
+        x: (&Buffer, usize),
+        weight: &Buffer,
+        rows: usize,
+    ) -> Result<()> {
+        let shape = (rows, self.config.width);
+        rms_norm::record(plan, x, weight, &self.scratch.normed, shape, self.config.rms_eps)
+    }
+
+    fn residual(&self) -> matmul::Output<'_> {
+        let (y, stride) = (&self.scratch.residual, ops::stride(self.config.width));
+        matmul::Output { y, stride, at: 0, accumulate: true }
+    }
+}
+
+fn record_linear(
+    plan: &mut PlanBuilder,
+    linear: &Linear,
+    x: &Buffer,
+    rows: usize,
+    out: matmul::Output<'_>,
+) -> Result<()> {
+    matmul::record(plan, &linear.weight, (x, 0, rows), linear.bias.as_ref(), out)
+}

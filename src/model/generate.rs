@@ -1,0 +1,254 @@
+//! Generating tokens: greedily on the device, or with the whole sampler chain on the host.
+//!
+//! Greedy decoding never waits for the host. A step leaves its best token where the next step reads
+//! it, so steps are submitted ahead and their ids read behind; what was computed past a stop token
+//! is discarded, and its place in the cache written over later.
+
+use std::collections::VecDeque;
+
+use web_time::Instant;
+
+use super::decoder::Head;
+use super::sampler::{Sampler, SamplerOptions};
+use super::session::Session;
+use crate::error::{Error, Result};
+use crate::gpu::Buffer;
+use crate::ops::argmax::NOT_FINITE;
+
+/// What to generate.
+#[derive(Debug, Clone)]
+pub struct GenerateOptions {
+    /// The most tokens.
+    pub max_tokens: usize,
+    /// How each is chosen.
+    pub sampler: SamplerOptions,
+    /// Tokens that end the answer; they are not part of it.
+    pub stop: Vec<u32>,
+    /// Steps that may be on the device at once where it needs no host: 1 waits for each.
+    pub in_flight: usize,
+}
+
+impl Default for GenerateOptions {
+    fn default() -> Self {
+        let sampler = SamplerOptions::greedy();
+        Self { max_tokens: 256, sampler, stop: Vec::new(), in_flight: 2 }
+    }
+}
+
+/// Why a generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// A stop token came.
+    Stop,
+    /// `max_tokens` were generated.
+    Length,
+    /// The context is full.
+    Context,
+}
+
+/// What a generation cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stats {
+    /// Tokens of the prompt that had to be processed.
+    pub prompt_tokens: usize,
+    /// Seconds until the first token was known.
+    pub prefill_seconds: f64,
+    /// Tokens after the first, a stop token included.
+    pub decoded_tokens: usize,
+    /// Seconds for those.
+    pub decode_seconds: f64,
+}
+
+/// An answer in the making.
+#[derive(Debug)]
+pub struct Generation<'s> {
+    session: &'s mut Session,
+    options: GenerateOptions,
+    /// The prompt's outcome, told by the first `next`.
+    started: Option<Result<()>>,
+    sampler: Option<Sampler>,
+    running: VecDeque<Running>,
+    /// Staging buffers that no step uses.
+    free: Vec<Buffer>,
+    made: usize,
+    finish: Option<Finish>,
+    stats: Stats,
+    clock: Instant,
+}
+
+/// A step on the device, and where its result will be.
+#[derive(Debug)]
+struct Running {
+    index: wgpu::SubmissionIndex,
+    staging: Buffer,
+}
+
+impl<'s> Generation<'s> {
+    pub(super) fn new(session: &'s mut Session, prompt: &[u32], options: GenerateOptions) -> Self {
+        let started = Some(start(session, prompt));
+        Self {
+            session,
+            options,
+            started,
+            sampler: None,
+            running: VecDeque::new(),
+            free: Vec::new(),
+            made: 0,
+            finish: None,
+            stats: Stats::default(),
+            clock: Instant::now(),
+        }
+    }
+
+    /// The next token, or `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`] and [`Error::Token`] for the prompt, [`Error::InvalidOption`] for the
+    /// sampler's options, [`Error::NotFinite`], and what the device says. The session stays usable:
+    /// after [`Error::DeviceLost`], [`Session::rebuild`] it.
+    pub async fn next(&mut self) -> Result<Option<u32>> {
+        if self.finish.is_some() {
+            return Ok(None);
+        }
+        if self.made >= self.options.max_tokens {
+            return Ok(self.end(Finish::Length));
+        }
+        if let Some(started) = self.started.take() {
+            started?;
+            self.prefill().await?;
+        } else if !self.advance().await? {
+            return Ok(self.end(Finish::Context));
+        }
+        let id = self.receive().await?;
+        self.count();
+        self.session.tokens.push(id);
+        if self.options.stop.contains(&id) {
+            return Ok(self.end(Finish::Stop));
+        }
+        self.made += 1;
+        Ok(Some(id))
+    }
+
+    /// Why it ended, once it has.
+    pub fn finish(&self) -> Option<Finish> {
+        self.finish
+    }
+
+    /// What it cost so far.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    fn end(&mut self, finish: Finish) -> Option<u32> {
+        self.finish = Some(finish);
+        None
+    }
+
+    fn count(&mut self) {
+        let seconds = self.clock.elapsed().as_secs_f64();
+        if self.stats.prefill_seconds == 0.0 {
+            self.stats.prefill_seconds = seconds;
+        } else {
+            self.stats.decoded_tokens += 1;
+            self.stats.decode_seconds = seconds - self.stats.prefill_seconds;
+        }
+    }
+
+    /// Feeds the prompt, up to the step whose result is the first token.
+    async fn prefill(&mut self) -> Result<()> {
+        if self.options.sampler.temperature != 0.0 || self.options.sampler.repeat_penalty != 1.0 {
+            self.sampler = Some(Sampler::new(self.options.sampler.clone())?);
+        } else {
+            self.options.sampler.validate()?;
+        }
+        let unfed = self.session.tokens.len() - self.session.fed;
+        self.stats.prompt_tokens = unfed;
+        loop {
+            let staging = self.staging().await?;
+            let copy = self.copy_result(&staging);
+            let submission = self.session.feed(Head::Last, copy).await?;
+            let index = submission.accepted().await?;
+            if self.session.fed == self.session.tokens.len() {
+                self.running.push_back(Running { index, staging });
+                return Ok(());
+            }
+            self.free.push(staging);
+        }
+    }
+
+    /// Makes sure that a step is running; `false` where the context is full.
+    async fn advance(&mut self) -> Result<bool> {
+        let ahead = if self.sampler.is_some() { 1 } else { self.options.in_flight.max(1) };
+        let wanted = self.options.max_tokens - self.made;
+        while self.running.len() < ahead.min(wanted) {
+            // The position of the token that the last submitted step yields.
+            let position = self.session.tokens.len() - 1 + self.running.len();
+            if position >= self.session.context() {
+                break;
+            }
+            let staging = self.staging().await?;
+            let copy = self.copy_result(&staging);
+            let submission = if self.sampler.is_some() {
+                self.session.feed(Head::Last, copy).await?
+            } else {
+                self.session.feed_own(position, copy).await?
+            };
+            let index = submission.accepted().await?;
+            self.session.fed = position + 1;
+            self.running.push_back(Running { index, staging });
+        }
+        Ok(!self.running.is_empty())
+    }
+
+    /// The token of the oldest running step.
+    async fn receive(&mut self) -> Result<u32> {
+        let position = self.session.tokens.len() - 1;
+        let Some(Running { index, staging }) = self.running.pop_front() else {
+            return Err(Error::Cancelled);
+        };
+        let words = self.result_words();
+        let id = match &mut self.sampler {
+            None => staging.read_mapped::<u32>(words, index).await?[0],
+            Some(sampler) => {
+                let mut logits: Vec<f32> = staging.read_mapped(words, index).await?;
+                sampler.sample(&mut logits, &self.session.tokens)?
+            }
+        };
+        self.free.push(staging);
+        if id == NOT_FINITE {
+            return Err(Error::NotFinite { position });
+        }
+        Ok(id)
+    }
+
+    fn result_words(&self) -> usize {
+        if self.sampler.is_some() { self.session.model().config().vocabulary } else { 1 }
+    }
+
+    async fn staging(&mut self) -> Result<Buffer> {
+        match self.free.pop() {
+            Some(buffer) => Ok(buffer),
+            None => self.session.staging(self.result_words()).await,
+        }
+    }
+
+    /// Commands that copy a step's result to where the host can read it.
+    fn copy_result(&self, to: &Buffer) -> impl FnOnce(&mut wgpu::CommandEncoder) + use<> {
+        let decoder = &self.session.decoder;
+        let from = if self.sampler.is_some() { decoder.logits() } else { decoder.ids() }.clone();
+        let (to, bytes) = (to.clone(), self.result_words() as u64 * 4);
+        move |encoder| encoder.copy_buffer_to_buffer(from.raw(), 0, to.raw(), 0, bytes)
+    }
+}
+
+/// Appends the prompt; at least one token must be left to feed.
+fn start(session: &mut Session, prompt: &[u32]) -> Result<()> {
+    session.fed = session.fed.min(session.tokens.len());
+    session.append(prompt)?;
+    if session.tokens.is_empty() {
+        let (expected, got) = ("a prompt of at least one token".into(), "none".into());
+        return Err(Error::Shape { op: "generate", expected, got });
+    }
+    session.fed = session.fed.min(session.tokens.len() - 1);
+    Ok(())
+}

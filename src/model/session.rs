@@ -1,0 +1,227 @@
+//! A conversation with a model: the tokens so far, and their keys and values on the device.
+
+use crate::error::{Error, Result};
+use crate::gpu::{Buffer, Gpu, Submission};
+use crate::ops;
+
+use super::decoder::{Decoder, Head};
+use super::generate::{GenerateOptions, Generation};
+use super::{Model, Progress, Stage};
+
+/// How long a conversation may be, and how its prompts are fed.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// Tokens that the session can hold; `None`: as many as the model was trained for, up to 2048.
+    pub context: Option<usize>,
+    /// Tokens of a prompt that are processed at once.
+    pub chunk: usize,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { context: None, chunk: 128 }
+    }
+}
+
+const DEFAULT_CONTEXT: usize = 2048;
+
+/// Tokens, and what the device remembers of them.
+#[derive(Debug)]
+pub struct Session {
+    model: Model,
+    pub(super) decoder: Decoder,
+    options: SessionOptions,
+    /// All tokens so far.
+    pub(super) tokens: Vec<u32>,
+    /// How many of them have their keys and values in the cache.
+    pub(super) fed: usize,
+}
+
+impl Session {
+    pub(super) async fn new(model: &Model, options: &SessionOptions) -> Result<Self> {
+        let context = options.context.unwrap_or(DEFAULT_CONTEXT.min(model.config().context));
+        if context == 0 || options.chunk == 0 {
+            let got = format!("context {context}, chunk {}", options.chunk);
+            return Err(Error::Shape { op: "session", expected: "at least 1 token".into(), got });
+        }
+        let chunk = options.chunk.min(context);
+        let options = SessionOptions { context: Some(context), chunk };
+        let (config, weights) = (&model.0.config, &model.0.weights);
+        let decoder = Decoder::new(model.gpu(), config, weights, context, chunk).await?;
+        Ok(Self { model: model.clone(), decoder, options, tokens: Vec::new(), fed: 0 })
+    }
+
+    /// The model that it talks to.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// All tokens so far, prompts and answers.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Tokens that the session can hold.
+    pub fn context(&self) -> usize {
+        self.decoder.context()
+    }
+
+    /// Forgets all tokens from the `len`th on; what came before stays in the cache.
+    pub fn truncate(&mut self, len: usize) {
+        self.tokens.truncate(len);
+        self.fed = self.fed.min(self.tokens.len());
+    }
+
+    /// Keeps what `tokens` begins with, forgets the rest, and returns what is new in `tokens`.
+    pub fn keep_prefix<'t>(&mut self, tokens: &'t [u32]) -> &'t [u32] {
+        let same = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        self.truncate(same);
+        &tokens[same..]
+    }
+
+    /// Compiles what decoding needs, before the first token is waited for.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub async fn warm_up(&mut self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<()> {
+        let mut hear = |done, total| progress(Progress { stage: Stage::Compile, done, total });
+        self.decoder.plan(1, Head::Last, &mut hear).await?;
+        let rows = self.options.chunk;
+        self.decoder.plan(rows, Head::None, &mut hear).await?;
+        Ok(())
+    }
+
+    /// Appends tokens and computes their keys and values.
+    ///
+    /// # Errors
+    /// [`Error::Token`] and [`Error::ContextFull`] before anything is changed; what the device says.
+    pub async fn prefill(&mut self, tokens: &[u32]) -> Result<()> {
+        self.append(tokens)?;
+        while self.fed < self.tokens.len() {
+            self.feed_chunk(Head::None).await?.finish().await?;
+        }
+        Ok(())
+    }
+
+    /// Appends tokens and hands `sink` the logits after each: its position in the context, and a
+    /// value per token of the vocabulary.
+    ///
+    /// # Errors
+    /// As [`prefill`](Self::prefill), and [`Error::NotFinite`].
+    pub async fn logits(
+        &mut self,
+        tokens: &[u32],
+        sink: &mut (dyn FnMut(usize, &[f32]) + Send),
+    ) -> Result<()> {
+        self.append(tokens)?;
+        let vocabulary = self.model.config().vocabulary;
+        let stride = ops::stride(vocabulary);
+        while self.fed < self.tokens.len() {
+            let first = self.fed;
+            let _ = self.feed_chunk(Head::All).await?.accepted().await?;
+            let rows = self.fed - first;
+            let all: Vec<f32> = self.decoder.logits().read(0, rows * stride).await?;
+            for (row, position) in all.chunks_exact(stride).zip(first..) {
+                let row = &row[..vocabulary];
+                if row.iter().any(|v| !v.is_finite()) {
+                    return Err(Error::NotFinite { position });
+                }
+                sink(position, row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a prompt (which may be empty where there are tokens) and starts an answer.
+    pub fn generate(&mut self, prompt: &[u32], options: GenerateOptions) -> Generation<'_> {
+        Generation::new(self, prompt, options)
+    }
+
+    /// The same conversation on a new device, after the old one was lost: loads the model anew from
+    /// its source; the tokens are fed again by whatever comes next.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub async fn rebuild(
+        &mut self,
+        gpu: &Gpu,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<()> {
+        let model = Model::load(gpu, self.model.0.source.clone(), progress).await?;
+        let tokens = std::mem::take(&mut self.tokens);
+        *self = Self { tokens, ..Self::new(&model, &self.options).await? };
+        Ok(())
+    }
+
+    /// Adds tokens that are yet to be fed.
+    pub(super) fn append(&mut self, tokens: &[u32]) -> Result<()> {
+        let vocabulary = self.model.config().vocabulary;
+        if let Some(&id) = tokens.iter().find(|&&id| id as usize >= vocabulary) {
+            return Err(Error::Token { id, vocabulary });
+        }
+        let (wanted, context) = (self.tokens.len() + tokens.len(), self.context());
+        if wanted > context {
+            return Err(Error::ContextFull { tokens: wanted, context });
+        }
+        self.tokens.extend_from_slice(tokens);
+        Ok(())
+    }
+
+    /// Submits the next chunk of unfed tokens; `head` counts for the last chunk, and for all of
+    /// them if it is [`Head::All`].
+    pub(super) async fn feed_chunk(&mut self, head: Head) -> Result<Submission> {
+        self.feed(head, |_| {}).await
+    }
+
+    /// The same, with commands of the caller's behind the step.
+    pub(super) async fn feed(
+        &mut self,
+        head: Head,
+        after: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Submission> {
+        let rows = self.chunk_rows(head).min(self.tokens.len() - self.fed);
+        let last = self.fed + rows == self.tokens.len();
+        let head = if last || head == Head::All { head } else { Head::None };
+        let plan = self.decoder.plan(rows, head, &mut |_, _| {}).await?;
+        self.decoder.ids().write(0, &self.tokens[self.fed..self.fed + rows]);
+        self.decoder.place(self.fed, rows);
+        let submission = self.model.gpu().submit("decoder step", |encoder| {
+            plan.encode(encoder);
+            if last {
+                after(encoder);
+            }
+        })?;
+        self.fed += rows;
+        Ok(submission)
+    }
+
+    /// Submits a step that feeds the token which the last step left on the device.
+    pub(super) async fn feed_own(
+        &mut self,
+        position: usize,
+        after: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Submission> {
+        let plan = self.decoder.plan(1, Head::Last, &mut |_, _| {}).await?;
+        self.decoder.place(position, 1);
+        self.model.gpu().submit("decoder step", |encoder| {
+            plan.encode(encoder);
+            after(encoder);
+        })
+    }
+
+    /// Rows that a step may have: the logits of all of them must fit one binding.
+    fn chunk_rows(&self, head: Head) -> usize {
+        if head != Head::All {
+            return self.options.chunk;
+        }
+        let limits = self.model.gpu().limits();
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let row = 4 * ops::stride(self.model.config().vocabulary) as u64;
+        self.options.chunk.min((most / row).max(1) as usize)
+    }
+
+    /// A buffer for what the host reads of each step.
+    pub(super) async fn staging(&self, words: usize) -> Result<Buffer> {
+        Buffer::staging(self.model.gpu(), "step result", words).await
+    }
+}

@@ -1,0 +1,170 @@
+//! A decoder's weights on the device.
+
+use super::config::{DecoderTensors, LayerTensors, Linear as LinearTensors, ModelConfig};
+use super::gguf::{Gguf, TensorInfo};
+use super::source::ByteSource;
+use super::{Progress, Stage};
+use crate::error::{Error, Result};
+use crate::formats::{self, FormatRef};
+use crate::gpu::{Buffer, Gpu};
+use crate::ops::Matrix;
+use crate::platform;
+
+/// A matrix and its bias.
+#[derive(Debug)]
+pub struct Linear {
+    /// Rows of weights, one per output.
+    pub weight: Matrix,
+    /// One value per output, where the model has it.
+    pub bias: Option<Buffer>,
+}
+
+/// One decoder layer.
+#[derive(Debug)]
+pub struct Layer {
+    /// RMSNorm before attention.
+    pub attn_norm: Buffer,
+    /// Queries, keys, values.
+    pub qkv: [Linear; 3],
+    /// Attention's output.
+    pub attn_output: Linear,
+    /// RMSNorm before the feed-forward network.
+    pub ffn_norm: Buffer,
+    /// Gate and up.
+    pub gate_up: [Linear; 2],
+    /// Down.
+    pub down: Linear,
+}
+
+/// All weights.
+#[derive(Debug)]
+pub struct Weights {
+    /// A row per token.
+    pub embedding: Matrix,
+    /// The layers, from the first.
+    pub layers: Vec<Layer>,
+    /// The last RMSNorm.
+    pub norm: Buffer,
+    /// The output matrix, where it is not the embedding.
+    pub head: Option<Matrix>,
+    /// Divisors of the rotary frequencies.
+    pub rope_factors: Option<Vec<f32>>,
+}
+
+impl Weights {
+    /// Streams every tensor from the source to the device, one at a time, so that the host holds
+    /// no more than one of them twice.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedType`] and [`Error::OutOfMemory`] before anything is uploaded; what the
+    /// source and the device say.
+    pub async fn load(
+        gpu: &Gpu,
+        source: &dyn ByteSource,
+        gguf: &Gguf,
+        config: &ModelConfig,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Self> {
+        gguf.check_supported()?;
+        let tensors = config.tensors(gguf)?;
+        let total = tensors.iter().map(|t| t.bytes).sum();
+        platform::check_memory(gpu, "the model's weights", total)?;
+        let mut loader = Loader { gpu, source, done: 0, total, progress };
+        loader.decoder(&tensors, config).await
+    }
+
+    /// The output matrix.
+    pub fn head(&self) -> &Matrix {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+}
+
+struct Loader<'a> {
+    gpu: &'a Gpu,
+    source: &'a dyn ByteSource,
+    done: u64,
+    total: u64,
+    progress: &'a mut (dyn FnMut(Progress) + Send),
+}
+
+impl Loader<'_> {
+    async fn decoder(&mut self, t: &DecoderTensors<'_>, config: &ModelConfig) -> Result<Weights> {
+        let head = if config.tied_head { None } else { Some(self.matrix(t.output).await?) };
+        let embedding = self.matrix(t.token_embd).await?;
+        let mut layers = Vec::with_capacity(t.layers.len());
+        for layer in &t.layers {
+            layers.push(self.layer(layer).await?);
+        }
+        let norm = self.vector(t.output_norm).await?;
+        let rope_factors = match t.rope_freqs {
+            Some(factors) => Some(self.values(factors).await?),
+            None => None,
+        };
+        Ok(Weights { embedding, layers, norm, head, rope_factors })
+    }
+
+    async fn layer(&mut self, t: &LayerTensors<'_>) -> Result<Layer> {
+        Ok(Layer {
+            attn_norm: self.vector(t.attn_norm).await?,
+            qkv: [
+                self.linear(&t.attn_q).await?,
+                self.linear(&t.attn_k).await?,
+                self.linear(&t.attn_v).await?,
+            ],
+            attn_output: self.linear(&t.attn_output).await?,
+            ffn_norm: self.vector(t.ffn_norm).await?,
+            gate_up: [self.linear(&t.ffn_gate).await?, self.linear(&t.ffn_up).await?],
+            down: self.linear(&t.ffn_down).await?,
+        })
+    }
+
+    async fn linear(&mut self, t: &LinearTensors<'_>) -> Result<Linear> {
+        let weight = self.matrix(t.weight).await?;
+        let bias = match t.bias {
+            Some(bias) => Some(self.vector(bias).await?),
+            None => None,
+        };
+        Ok(Linear { weight, bias })
+    }
+
+    async fn matrix(&mut self, t: &TensorInfo) -> Result<Matrix> {
+        let format = format_of(t)?;
+        let size = |i: usize| t.shape.get(i).map_or(1, |&n| n as usize);
+        let bytes = self.source.read(t.offset, t.bytes as usize).await?;
+        let shape = (size(1), size(0));
+        let matrix = Matrix::upload(self.gpu, &t.name, format, shape, &bytes).await?;
+        self.uploaded(t).await?;
+        Ok(matrix)
+    }
+
+    /// A norm or a bias, as f32 whatever it is stored in.
+    async fn vector(&mut self, t: &TensorInfo) -> Result<Buffer> {
+        let values = self.values(t).await?;
+        Buffer::from_slice(self.gpu, &t.name, &values).await
+    }
+
+    async fn values(&mut self, t: &TensorInfo) -> Result<Vec<f32>> {
+        let format = format_of(t)?;
+        let bytes = self.source.read(t.offset, t.bytes as usize).await?;
+        let mut values = vec![0.0; t.elements() as usize];
+        formats::decode_row(format, &bytes, &mut values)?;
+        self.uploaded(t).await?;
+        Ok(values)
+    }
+
+    /// wgpu keeps a copy of what was written until a submit has run.
+    async fn uploaded(&mut self, t: &TensorInfo) -> Result<()> {
+        self.gpu.submit(&t.name, |_| {})?.finish().await?;
+        self.done += t.bytes;
+        (self.progress)(Progress { stage: Stage::Upload, done: self.done, total: self.total });
+        Ok(())
+    }
+}
+
+fn format_of(t: &TensorInfo) -> Result<FormatRef> {
+    formats::by_gguf_type(t.type_id).ok_or_else(|| Error::UnsupportedType {
+        tensor: t.name.clone(),
+        type_name: t.type_name().into_owned(),
+        supported: formats::names(),
+    })
+}
