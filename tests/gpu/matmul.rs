@@ -8,7 +8,8 @@ use mantissa::ops::{Matrix, Placement, stride};
 use pollster::block_on;
 
 use crate::support::{
-    Case, Expect, Outcome, Random, SENTINEL, case, compare, gamma, input, output, run, words,
+    Case, Expect, Outcome, Random, SENTINEL, case, compare, gamma, input, output, rows_of_bytes,
+    run, words,
 };
 
 pub fn trials() -> Vec<(String, Case)> {
@@ -204,7 +205,7 @@ fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
     for class in [Class::Software, Class::Gpu] {
         for m in [1, 5] {
             let whole = Shape { bias: true, accumulate: true, ..Shape::of(class, m, 75, k) };
-            let cut = Shape { shard_bytes: 16 * k as u64 * 4, ..whole };
+            let cut = Shape { shard_bytes: rows_of_bytes(format, 16, k), ..whole };
             check(gpu, format, cut)?;
             let (whole, cut) = (launch(gpu, format, whole)?, launch(gpu, format, cut)?);
             let want: Vec<_> = whole.words.iter().map(|w| Expect::Bits(*w)).collect();

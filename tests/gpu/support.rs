@@ -186,6 +186,12 @@ pub fn compare(what: &str, got: &[u32], want: &[Expect]) -> Outcome {
     Err(text.into())
 }
 
+/// A shard that holds some `rows` rows of this many columns, planes' padding included.
+pub fn rows_of_bytes(format: FormatRef, rows: usize, cols: usize) -> u64 {
+    let row: usize = format.planes().iter().map(|p| p.row_words(cols.div_ceil(32)) * 4).sum();
+    (rows * row) as u64 + 16 * format.planes().len() as u64
+}
+
 /// An output buffer: `words` sentinels and the guards behind them.
 pub fn output(gpu: &Gpu, words: usize) -> Result<Buffer, Failed> {
     Ok(block_on(Buffer::from_slice(gpu, "output", &vec![SENTINEL; guarded(words)]))?)
