@@ -120,6 +120,7 @@ fn it_is_built_quickly() {
             start.elapsed()
         })
         .min();
-    // 49,152 tokens and 48,900 merges.
-    assert!(best.unwrap().as_millis() < 300, "{best:?}");
+    // 49,152 tokens and 48,900 merges take 60 ms on an idle core; the limit leaves room for a loaded
+    // one, but not for anything quadratic.
+    assert!(best.unwrap().as_millis() < 2000, "{best:?}");
 }

@@ -223,7 +223,7 @@ impl PreTokenizer {
             return Err(Error::config("tokenizer.ggml.pre", problem));
         };
         let compile = |&(pattern, tail): &Pattern| {
-            let regex = Regex::new(&format!("{pattern}{}", tail.pattern()));
+            let regex = Regex::new(&(of_unicode_15_1(pattern) + tail.pattern()));
             regex.map(|r| (r, tail)).map_err(|e| Error::Tokenizer(e.to_string()))
         };
         let patterns = rule.patterns.iter().map(compile).collect::<Result<_>>()?;
@@ -242,6 +242,16 @@ impl PreTokenizer {
         }
         pieces
     }
+}
+
+/// llama.cpp's tables of letters, digits and so on are Unicode 15.1's, and so the vocabularies were
+/// learned; a character that is newer is neither.
+fn of_unicode_15_1(pattern: &str) -> String {
+    let mut pattern = pattern.to_owned();
+    for class in [r"\p{L}", r"\p{M}", r"\p{N}", r"\p{P}", r"\p{S}"] {
+        pattern = pattern.replace(class, &format!(r"[{class}&&\p{{Age=15.1}}]"));
+    }
+    pattern
 }
 
 fn cut<'t>(regex: &Regex, tail: Tail, text: &'t str, pieces: &mut Vec<&'t str>) {
