@@ -268,7 +268,7 @@ fn tint(text: &str) -> Result<(), String> {
     let name = format!("mantissa-tint-{}-{next}.wgsl", std::process::id());
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, text).map_err(|e| e.to_string())?;
-    let ran = Command::new("tint").args(["--format", "none"]).arg(&path).output();
+    let ran = Command::new("tint").args(["--format", "wgsl"]).arg(&path).output();
     // A file that stays behind harms nobody.
     let _ = std::fs::remove_file(&path);
     let ran = ran.map_err(|e| e.to_string())?;
