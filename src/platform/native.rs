@@ -93,6 +93,13 @@ pub(crate) async fn wait(gpu: &Gpu, what: &str, index: wgpu::SubmissionIndex) ->
     }
 }
 
+/// Lets the device finish and say what it has to say: its loss is told once its queue is empty.
+pub(crate) fn settle(gpu: &Gpu) {
+    let timeout = Some(Duration::from_secs(10));
+    // An error here is about the device's loss, which the caller is about to look for.
+    let _ = gpu.device().poll(wgpu::PollType::Wait { submission_index: None, timeout });
+}
+
 /// Directives that the platform's WGSL front end demands. naga rejects `enable subgroups;`.
 pub(crate) fn enable_directives(caps: Caps) -> String {
     if caps.f16 { "enable f16;\n".into() } else { String::new() }
