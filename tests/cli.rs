@@ -190,7 +190,7 @@ fn a_reader_that_leaves_early_is_no_failure() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    drop(child.stdout.take());
+    child.stdout = None;
     let output = child.wait_with_output().expect("it ends");
     // Drivers write to standard error what they like.
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

@@ -99,7 +99,12 @@ fn fetch_swiftshader(icd: &Path) -> Result<()> {
     let done = work.join("done");
     std::fs::create_dir_all(&done).map_err(|e| format!("{}: {e}", done.display()))?;
     let files = ["libvk_swiftshader.so", "vk_swiftshader_icd.json"];
-    run(command("tar").arg("-xf").arg(&tar).arg("-C").arg(&done).args(files))?;
+    run(command("tar")
+        .args(["--no-same-owner", "-xf"])
+        .arg(&tar)
+        .arg("-C")
+        .arg(&done)
+        .args(files))?;
     check_library(&done)?;
     std::fs::rename(&done, folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let _ = std::fs::remove_dir_all(&work);

@@ -48,37 +48,41 @@ pub async fn print_table() -> Result<()> {
         output::note("no adapter; install a Vulkan driver (software: mesa-vulkan-drivers)");
         return Ok(());
     }
-    let mut overview = table(&["adapter", "kind", "backend", "driver", "f16", "subgroups"], &[]);
-    let mut limits = table(&["limit"], &[]);
-    let mut header = vec!["limit".to_owned()];
     let reports: Vec<_> = adapters.iter().map(report).collect();
-    for r in &reports {
-        let yes =
-            |feature: &str| if r.features.iter().any(|f| f == feature) { "yes" } else { "no" };
-        let subgroups = match yes("subgroup") {
-            "yes" => format!("{} to {}", r.subgroup_min_size, r.subgroup_max_size),
-            no => no.to_owned(),
-        };
-        let f16 = yes("shader-f16").to_owned();
-        let names = [&r.name, &r.kind, &r.backend, &r.driver, &f16, &subgroups];
-        overview.add_row(names.map(String::clone));
-        header.push(r.name.clone());
-    }
-    limits.set_header(header);
-    for name in
-        reports.iter().flat_map(|r| r.limits.keys()).collect::<std::collections::BTreeSet<_>>()
-    {
-        let values =
-            reports.iter().map(|r| r.limits.get(name).map_or_else(String::new, u64::to_string));
-        limits.add_row(std::iter::once((*name).to_owned()).chain(values));
-    }
-    output::line(overview)?;
+    output::line(overview(&reports))?;
     output::line("")?;
-    output::line(limits)?;
+    output::line(limits_table(&reports))?;
     for r in &reports {
         output::line(format_args!("\nfeatures of {}: {}", r.name, r.features.join(", ")))?;
     }
     Ok(())
+}
+
+/// A row per adapter.
+fn overview(reports: &[Report]) -> String {
+    let mut table = table(&["adapter", "kind", "backend", "driver", "f16", "subgroups"], &[]);
+    for r in reports {
+        let has = |feature: &str| r.features.iter().any(|f| f == feature);
+        let f16 = if has("shader-f16") { "yes" } else { "no" };
+        let subgroups = match has("subgroup") {
+            true => format!("{} to {}", r.subgroup_min_size, r.subgroup_max_size),
+            false => "no".into(),
+        };
+        table.add_row([&r.name, &r.kind, &r.backend, &r.driver, f16, &subgroups]);
+    }
+    table.trim_fmt()
+}
+
+/// A row per limit, a column per adapter.
+fn limits_table(reports: &[Report]) -> String {
+    let header: Vec<_> = ["limit"].into_iter().chain(reports.iter().map(|r| &*r.name)).collect();
+    let mut table = table(&header, &(1..header.len()).collect::<Vec<_>>());
+    let names = reports.first().map(|r| r.limits.keys()).into_iter().flatten();
+    for name in names {
+        let values = reports.iter().map(|r| r.limits.get(name).copied().unwrap_or(0).to_string());
+        table.add_row(std::iter::once((*name).to_owned()).chain(values));
+    }
+    table.trim_fmt()
 }
 
 fn report(adapter: &AdapterSummary) -> Report {

@@ -84,22 +84,22 @@ fn report<'a>(gguf: &'a Gguf, name: &str, bytes: u64) -> Report<'a> {
     }
 }
 
-fn metadata_table(gguf: &Gguf) -> impl std::fmt::Display {
+fn metadata_table(gguf: &Gguf) -> String {
     let mut table = table(&["key", "type", "value"], &[]);
     for (key, value) in gguf.metadata.iter() {
         table.add_row([key.to_owned(), value.type_name(), value.to_string()]);
     }
-    table
+    table.trim_fmt()
 }
 
-fn tensor_table(tensors: &[TensorInfo]) -> impl std::fmt::Display {
+fn tensor_table(tensors: &[TensorInfo]) -> String {
     let mut table = table(&["tensor", "shape", "type", "bytes", "offset"], &[3, 4]);
     for t in tensors {
         let shape = t.shape.iter().map(u64::to_string).collect::<Vec<_>>().join(" × ");
         let kind = type_name(t.type_id).into_owned();
         table.add_row([t.name.clone(), shape, kind, t.bytes.to_string(), t.offset.to_string()]);
     }
-    table
+    table.trim_fmt()
 }
 
 fn megabytes(bytes: u64) -> String {
