@@ -87,6 +87,9 @@ pub(crate) async fn wait(gpu: &Gpu, what: &str, index: wgpu::SubmissionIndex) ->
             Err(Error::Timeout { what: what.into(), seconds: PATIENCE })
         }
         Err(e) => {
+            // A lost device takes submissions in silence and then does not know them; it tells of
+            // its loss in a poll that does not ask for one.
+            let _ = gpu.device().poll(wgpu::PollType::Poll);
             gpu.check()?;
             Err(Error::Gpu { what: what.into(), reason: e.to_string() })
         }

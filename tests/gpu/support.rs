@@ -147,6 +147,8 @@ pub enum Expect {
     Bits(u32),
     /// A NaN, of any payload but the sentinel's.
     Nan,
+    /// Written, with anything.
+    Written,
     /// Not written.
     Untouched,
 }
@@ -158,6 +160,7 @@ impl Expect {
             Self::Near(want, tolerance) => (f64::from(value) - want).abs() <= tolerance,
             Self::Bits(want) => bits == want,
             Self::Nan => value.is_nan() && bits != SENTINEL,
+            Self::Written => bits != SENTINEL,
             Self::Untouched => bits == SENTINEL,
         }
     }
