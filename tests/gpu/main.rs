@@ -17,6 +17,7 @@ mod glu;
 mod kv_append;
 mod matmul;
 mod net;
+mod quantize;
 mod rms_norm;
 mod rope;
 mod softmax;
@@ -39,6 +40,7 @@ const SUITES: &[Suite] = &[
     ("glu", glu::trials),
     ("kv_append", kv_append::trials),
     ("matmul", matmul::trials),
+    ("quantize", quantize::trials),
     ("rms_norm", rms_norm::trials),
     ("rope", rope::trials),
     ("softmax", softmax::trials),
