@@ -18,6 +18,7 @@ mod kv_append;
 mod matmul;
 mod model;
 mod net;
+mod quantize;
 mod rms_norm;
 mod rope;
 mod softmax;
@@ -40,6 +41,7 @@ const SUITES: &[Suite] = &[
     ("glu", glu::trials),
     ("kv_append", kv_append::trials),
     ("matmul", matmul::trials),
+    ("quantize", quantize::trials),
     ("rms_norm", rms_norm::trials),
     ("rope", rope::trials),
     ("softmax", softmax::trials),
