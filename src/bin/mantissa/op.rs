@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use mantissa::formats::{self, FormatRef};
-use mantissa::{Gpu, ops};
+use mantissa::ops;
 
 use crate::args::{GpuArgs, format};
 use crate::engine::open_gpu;
