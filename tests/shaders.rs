@@ -157,6 +157,9 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
         "attention" => &[&[("WIDTH", 20.0), ("TEAMS", 3.0)], &[("WIDTH", 64.0), ("TEAMS", 1.0)]],
         "dequantize" => &[&[("GATHER", 1.0)], &[("ROW_TILE", 8.0)]],
         "glu" => &[&[("ACT", 0.0)], &[("ACT", 1.0)]],
+        "quantize" => {
+            &[&[], &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0), ("ROW_TILE", 8.0)]]
+        }
         "rope" => &[&[("NEOX", 0.0)], &[("NEOX", 1.0)]],
         "matmul" => &[
             &[("LANES", 8.0), ("SPLIT", 1.0), ("TILE_M", 16.0), ("ROW_TILE", 8.0)],
@@ -358,6 +361,9 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
     let lanes = u64::from(grid[0]) * u64::from(grid[1]) * 64;
     assert!(lanes >= u64::from(table.rows) * u64::from(table.chunks) * 4);
     grids.push(("dequantize", grid));
+    let table =
+        ops::quantize::Params { chunks: 256, rows: vocabulary as u32, ..Default::default() };
+    grids.push(("quantize", ops::quantize::workgroups(&table, 1)));
     let heads = ops::attention::Params { head_dim: 128, group: 8, ..Default::default() };
     let grid = ops::attention::workgroups(&heads, 128, rows, 8_192).expect("attention");
     grids.push(("attention", grid));
@@ -429,6 +435,9 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
             assert!(exact(largest) as u64 <= MAX_LOOP, "{tile:?} takes {largest} chunks");
         }
     }
+
+    // quantize loops over one group of chunks, whatever the shape; rope, glu, kv_append and
+    // dequantize do not loop over anything that grows.
 
     // rms_norm, LANES 64: two loops over the row, and a reduction of at most 64.
     let rms_norm = |cols: usize| (2 * cols.div_ceil(64) + 64) as u64;

@@ -14,29 +14,36 @@ use crate::support::{self, Outcome, Random, input, output, short_name};
 /// Opens a device of the adapter that a trial is for.
 type Open = Arc<dyn Fn() -> Result<Gpu, Failed> + Send + Sync>;
 
+/// A trial each, on every adapter.
+const CASES: &[(&str, fn(&Open) -> Outcome)] = &[
+    ("destroyed_before_submit", destroyed_before_submit),
+    ("destroyed_before_read", destroyed_before_read),
+    ("destroyed_in_flight", destroyed_in_flight),
+    ("lost_behind_our_back", lost_behind_our_back),
+    ("a_new_device_goes_on", a_new_device_goes_on),
+    ("write_past_the_end", write_past_the_end),
+    ("wrong_binding", wrong_binding),
+    ("buffer_destroyed", buffer_destroyed),
+    ("read_past_the_end", read_past_the_end),
+    ("too_much_memory", too_much_memory),
+    ("threads", threads),
+];
+
+/// The names of the trials, for a machine without adapters.
+pub fn names() -> impl Iterator<Item = String> {
+    CASES.iter().map(|(name, _)| format!("[no adapter] faults::{name}"))
+}
+
 pub fn trials(adapter: &AdapterSummary) -> Vec<Trial> {
-    let cases: [(&str, fn(&Open) -> Outcome); 11] = [
-        ("destroyed_before_submit", destroyed_before_submit),
-        ("destroyed_before_read", destroyed_before_read),
-        ("destroyed_in_flight", destroyed_in_flight),
-        ("lost_behind_our_back", lost_behind_our_back),
-        ("a_new_device_goes_on", a_new_device_goes_on),
-        ("write_past_the_end", write_past_the_end),
-        ("wrong_binding", wrong_binding),
-        ("buffer_destroyed", buffer_destroyed),
-        ("read_past_the_end", read_past_the_end),
-        ("too_much_memory", too_much_memory),
-        ("threads", threads),
-    ];
     let label = short_name(adapter);
     let name = adapter.info.name.clone();
     let options = GpuOptions { adapter: Some(name), ..GpuOptions::default() };
     let open: Open = Arc::new(move || Ok(block_on(Gpu::request(&options))?));
-    let trial = |(name, case): (&str, fn(&Open) -> Outcome)| {
+    let trial = |&(name, case): &(&str, fn(&Open) -> Outcome)| {
         let open = open.clone();
         Trial::test(format!("[{label}] faults::{name}"), move || case(&open))
     };
-    cases.into_iter().map(trial).collect()
+    CASES.iter().map(trial).collect()
 }
 
 /// What needs no adapter.

@@ -78,10 +78,14 @@ fn distinct(mut adapters: Vec<AdapterSummary>) -> Vec<AdapterSummary> {
     adapters
 }
 
-fn on_device(device: &Device) -> Vec<Trial> {
+/// The operations, and whole models made of them.
+fn suites() -> impl Iterator<Item = Suite> {
     let models: Suite = ("model", model::trials);
-    let cases = SUITES.iter().copied().chain([models]);
-    let cases = cases.flat_map(|(op, trials)| trials().into_iter().map(move |c| (op, c)));
+    SUITES.iter().copied().chain([models])
+}
+
+fn on_device(device: &Device) -> Vec<Trial> {
+    let cases = suites().flat_map(|(op, trials)| trials().into_iter().map(move |c| (op, c)));
     let trial = |(op, (name, case)): (&str, (String, Case))| {
         let device = device.clone();
         let name = format!("[{}] {op}::{name}", device.label);
@@ -96,10 +100,15 @@ fn on_device(device: &Device) -> Vec<Trial> {
 
 /// What would run if there were an adapter.
 fn ignored() -> Vec<Trial> {
-    let names = SUITES.iter().flat_map(|(op, trials)| {
+    let names = suites().flat_map(|(op, trials)| {
         trials().into_iter().map(move |(name, _)| format!("[no adapter] {op}::{name}"))
     });
-    names.map(|name| Trial::test(name, || Ok(())).with_ignored_flag(true)).collect()
+    names.chain(faults::names()).map(absent).collect()
+}
+
+/// Ignored; a failure where the ignored are asked for.
+fn absent(name: String) -> Trial {
+    Trial::test(name, || Err("no adapter".into())).with_ignored_flag(true)
 }
 
 /// A trial for each adapter that the environment demands.
