@@ -1,8 +1,9 @@
 //! Decoding on the device is bit-equal to `formats::decode_row`, for every format.
 //!
-//! The exceptions, by name: WGSL promises nothing of NaN and infinity, so that where the exact
-//! weight is a NaN, any NaN will do; and a device may flush subnormal results of arithmetic to a
-//! zero of their sign, where the format computes at all.
+//! One exception, by name: WGSL promises nothing of NaN, so where a format computes a NaN (an
+//! infinite or NaN scale), any NaN will do; f32's are copied, so theirs keep their bits. Devices
+//! that flush subnormals need none: f32, f16 and bf16 move or build bits, and no product with a
+//! binary16 scale, at least 2^-24, is subnormal in binary32.
 
 use mantissa::Gpu;
 use mantissa::formats::{self, CHUNK, FORMATS, FormatRef};
