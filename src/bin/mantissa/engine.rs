@@ -57,9 +57,11 @@ impl Engine {
         Ok(session)
     }
 
-    /// An empty context of this many tokens, unless the user has said another number.
+    /// An empty context of this many tokens, as far as the model was trained for them, unless the
+    /// user has said another number.
     pub async fn session_of(&self, context: usize) -> Result<Session> {
-        let context = Some(self.options.context.unwrap_or(context));
+        let trained = self.model.config().context;
+        let context = Some(self.options.context.unwrap_or(context.min(trained)));
         Ok(self.model.session(&SessionOptions { context, ..self.options.clone() }).await?)
     }
 
