@@ -13,3 +13,13 @@ fn decode8(b: Block, g: u32) -> Vec8 {
         vec4<f32>(f16_value(w.z), f16_value(w.z >> 16u), f16_value(w.w), f16_value(w.w >> 16u)),
     );
 }
+
+const CHUNK_WORDS = 16u;
+
+fn encode32(x: array<u32, 32>) -> array<u32, CHUNK_WORDS> {
+    var words: array<u32, CHUNK_WORDS>;
+    for (var w = 0u; w < 16u; w++) {
+        words[w] = f16_bits(x[2u * w]) | (f16_bits(x[2u * w + 1u]) << 16u);
+    }
+    return words;
+}

@@ -11,3 +11,9 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     let hi = load_vec4(b.at + 2u * g + 1u);
     return Vec8(bitcast<vec4<f32>>(lo), bitcast<vec4<f32>>(hi));
 }
+
+const CHUNK_WORDS = 32u;
+
+fn encode32(x: array<u32, 32>) -> array<u32, CHUNK_WORDS> {
+    return x;
+}

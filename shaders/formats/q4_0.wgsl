@@ -12,3 +12,15 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     let q = nibbles(b.q[g]);
     return Vec8(b.d * (q.lo - 8.0), b.d * (q.hi - 8.0));
 }
+
+const CHUNK_WORDS = 5u;
+
+fn encode32(x: array<u32, 32>) -> array<u32, CHUNK_WORDS> {
+    let grid = symmetric(x, 8u);
+    var words: array<u32, CHUNK_WORDS>;
+    for (var j = 0u; j < 32u; j++) {
+        words[j / 8u] |= symmetric_code(grid, x[j], 8u) << (4u * (j % 8u));
+    }
+    words[4] = f16_bits(grid.d);
+    return words;
+}

@@ -13,3 +13,15 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     let q = nibbles(b.q[g]);
     return Vec8(b.d * q.lo + b.m, b.d * q.hi + b.m);
 }
+
+const CHUNK_WORDS = 5u;
+
+fn encode32(x: array<u32, 32>) -> array<u32, CHUNK_WORDS> {
+    let grid = affine(x, 15u);
+    var words: array<u32, CHUNK_WORDS>;
+    for (var j = 0u; j < 32u; j++) {
+        words[j / 8u] |= affine_code(grid, x[j], 15u) << (4u * (j % 8u));
+    }
+    words[4] = f16_bits(grid.d) | (f16_bits(grid.least) << 16u);
+    return words;
+}

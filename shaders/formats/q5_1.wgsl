@@ -16,3 +16,17 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     let q = nibbles_and_fifth(b.q[g], b.fifth >> (8u * g));
     return Vec8(b.d * q.lo + b.m, b.d * q.hi + b.m);
 }
+
+const CHUNK_WORDS = 6u;
+
+fn encode32(x: array<u32, 32>) -> array<u32, CHUNK_WORDS> {
+    let grid = affine(x, 31u);
+    var words: array<u32, CHUNK_WORDS>;
+    for (var j = 0u; j < 32u; j++) {
+        let q = affine_code(grid, x[j], 31u);
+        words[j / 8u] |= (q & 15u) << (4u * (j % 8u));
+        words[4] |= (q >> 4u) << j;
+    }
+    words[5] = f16_bits(grid.d) | (f16_bits(grid.least) << 16u);
+    return words;
+}

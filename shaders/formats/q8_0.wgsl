@@ -14,3 +14,15 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     let q = select(side.zw, side.xy, (g & 1u) == 0u);
     return Vec8(b.d * signed_bytes(q.x), b.d * signed_bytes(q.y));
 }
+
+const CHUNK_WORDS = 9u;
+
+fn encode32(x: array<u32, 32>) -> array<u32, CHUNK_WORDS> {
+    let grid = signed_bytes_grid(x);
+    var words: array<u32, CHUNK_WORDS>;
+    for (var j = 0u; j < 32u; j++) {
+        words[j / 4u] |= signed_byte_code(grid, x[j]) << (8u * (j % 4u));
+    }
+    words[8] = f16_bits(grid.d);
+    return words;
+}

@@ -15,7 +15,7 @@ pub struct Op {
     pub name: &'static str,
     /// Its own part, then the shared parts that every variant uses.
     pub parts: &'static [Part],
-    /// Whether it reads packed weights, through a format part.
+    /// Whether it reads or writes packed weights, through a format part.
     pub packed: bool,
     /// Whether it uses the reductions of `lib/reduce*.wgsl`.
     pub reduces: bool,
@@ -130,7 +130,7 @@ pub fn link_op(op: &Op, format: Option<FormatRef>, caps: Caps) -> Linked {
         push(if caps.subgroups { &REDUCE_SUBGROUP } else { &REDUCE });
     }
     if op.packed {
-        [LAYOUT, VEC8].iter().for_each(push);
+        [LAYOUT, VEC8, F32_BITS, ROUND].iter().for_each(push);
     }
     if let Some(format) = format {
         linked.push(&format!("formats/{}.wgsl", format.name()), format.shader());
@@ -143,6 +143,8 @@ const REDUCE: Part = part!("lib/reduce.wgsl");
 const REDUCE_SUBGROUP: Part = part!("lib/reduce_subgroup.wgsl");
 const LAYOUT: Part = part!("lib/layout.wgsl");
 const VEC8: Part = part!("lib/vec8.wgsl");
+const F32_BITS: Part = part!("lib/f32_bits.wgsl");
+const ROUND: Part = part!("lib/round.wgsl");
 
 impl Gpu {
     /// The pipeline of this variant, compiled if this device has not met it yet.

@@ -83,14 +83,11 @@ impl Matrix {
         bytes: &[u8],
         placement: Placement,
     ) -> Result<Self> {
-        let wrong = |expected: String, got: String| Error::Shape { op: "upload", expected, got };
-        let Some(row_bytes) = formats::row_bytes(format, cols).filter(|_| cols > 0) else {
-            let block = format.block_len();
-            return Err(wrong(format!("{name}: a multiple of {block} columns"), cols.to_string()));
-        };
+        let row_bytes = row_bytes(name, format, cols)?;
         if rows.checked_mul(row_bytes) != Some(bytes.len()) || rows == 0 {
             let expected = format!("{name}: {rows} rows of {row_bytes} bytes");
-            return Err(wrong(expected, format!("{} bytes", bytes.len())));
+            let got = format!("{} bytes", bytes.len());
+            return Err(Error::Shape { op: "upload", expected, got });
         }
         let tile = placement.tile.max(1);
         let mut shards = Vec::new();
@@ -103,6 +100,51 @@ impl Matrix {
         }
         Ok(Self { format, rows, cols, tile, shards })
     }
+
+    /// A matrix whose words are all zero, to be written on the device.
+    ///
+    /// # Errors
+    /// As [`upload_placed`](Self::upload_placed).
+    pub async fn zeros(
+        gpu: &Gpu,
+        name: &str,
+        format: FormatRef,
+        (rows, cols): (usize, usize),
+        placement: Placement,
+    ) -> Result<Self> {
+        row_bytes(name, format, cols)?;
+        let tile = placement.tile.max(1);
+        let mut shards = Vec::new();
+        for range in cut(format, (rows, cols), tile, placement.shard_bytes)? {
+            let layout = Layout::new(format, range.len(), cols, tile)?;
+            let buffer = Buffer::new(gpu, name, layout.words).await?;
+            shards.push(Shard { layout, first_row: range.start, buffer });
+        }
+        Ok(Self { format, rows, cols, tile, shards })
+    }
+
+    /// The rows as a file has them: whole blocks back to back.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub async fn download(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for Shard { layout, buffer, .. } in &self.shards {
+            let words: Vec<u32> = buffer.read(0, layout.words).await?;
+            let from = bytes.len();
+            bytes.resize(from + layout.rows * layout.row_bytes, 0);
+            layout.unpack(self.format, &words, &mut bytes[from..])?;
+        }
+        Ok(bytes)
+    }
+}
+
+/// Bytes of a row of `cols` weights.
+fn row_bytes(name: &str, format: FormatRef, cols: usize) -> Result<usize> {
+    formats::row_bytes(format, cols).filter(|_| cols > 0).ok_or_else(|| {
+        let expected = format!("{name}: a multiple of {} columns", format.block_len());
+        Error::Shape { op: "matrix", expected, got: cols.to_string() }
+    })
 }
 
 impl Shard {

@@ -11,6 +11,7 @@ pub mod glu;
 pub mod kv_append;
 pub mod matmul;
 pub mod matrix;
+pub mod quantize;
 pub mod rms_norm;
 pub mod rope;
 pub mod softmax;
@@ -28,6 +29,7 @@ pub static OPS: &[&Op] = &[
     &glu::OP,
     &kv_append::OP,
     &matmul::OP,
+    &quantize::OP,
     &rms_norm::OP,
     &rope::OP,
     &softmax::OP,

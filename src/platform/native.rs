@@ -87,10 +87,20 @@ pub(crate) async fn wait(gpu: &Gpu, what: &str, index: wgpu::SubmissionIndex) ->
             Err(Error::Timeout { what: what.into(), seconds: PATIENCE })
         }
         Err(e) => {
+            // A lost device takes submissions in silence and then does not know them; it tells of
+            // its loss in a poll that does not ask for one.
+            let _ = gpu.device().poll(wgpu::PollType::Poll);
             gpu.check()?;
             Err(Error::Gpu { what: what.into(), reason: e.to_string() })
         }
     }
+}
+
+/// Lets the device finish and say what it has to say: its loss is told once its queue is empty.
+pub(crate) fn settle(gpu: &Gpu) {
+    let timeout = Some(Duration::from_secs(10));
+    // An error here is about the device's loss, which the caller is about to look for.
+    let _ = gpu.device().poll(wgpu::PollType::Wait { submission_index: None, timeout });
 }
 
 /// Directives that the platform's WGSL front end demands. naga rejects `enable subgroups;`.

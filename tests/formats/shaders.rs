@@ -1,10 +1,14 @@
 //! Every WGSL part, joined to a stub of an operation, is valid and needs no capability.
 
-use mantissa::formats::FORMATS;
+use mantissa::formats::{CHUNK, FORMATS};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-const LIB: [&str; 2] =
-    [include_str!("../../shaders/lib/vec8.wgsl"), include_str!("../../shaders/lib/layout.wgsl")];
+const LIB: [&str; 4] = [
+    include_str!("../../shaders/lib/vec8.wgsl"),
+    include_str!("../../shaders/lib/layout.wgsl"),
+    include_str!("../../shaders/lib/f32_bits.wgsl"),
+    include_str!("../../shaders/lib/round.wgsl"),
+];
 
 /// The least that an operation gives to a format part. A part that names a buffer, or anything
 /// else that is not in its contract, does not resolve.
@@ -24,6 +28,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     stub_out[1] = weights.hi;
 }";
 
+/// The same for a part that encodes.
+const ENCODE_STUB: &str = "
+@group(0) @binding(3) var<storage, read_write> stub_words: array<u32>;
+@compute @workgroup_size(1)
+fn encode_main(@builtin(global_invocation_id) id: vec3<u32>) {
+    var x: array<u32, 32>;
+    x[id.x] = id.y;
+    let words: array<u32, CHUNK_WORDS> = encode32(x);
+    stub_words[0] = words[id.z];
+}";
+
 fn check(format: &str, text: &str) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(text)
         .map_err(|e| format!("{format}: {}", e.emit_to_string(text)))?;
@@ -31,6 +46,24 @@ fn check(format: &str, text: &str) -> Result<(), String> {
         .validate(&module)
         .map_err(|e| format!("{format}: {}", e.emit_to_string(text)))?;
     Ok(())
+}
+
+/// What the kernel `quantize` relies on to scatter a chunk's words: each plane's, one after the
+/// other; a plane that chunks share gives each an equal part of its one word.
+#[test]
+fn every_part_encodes_a_chunk_to_the_words_of_its_planes() {
+    for format in FORMATS.iter().filter(|f| f.block_len() <= CHUNK) {
+        let (name, planes) = (format.name(), format.planes());
+        let text = [LIB.concat().as_str(), format.shader(), STUB, ENCODE_STUB].concat();
+        assert_eq!(check(name, &text), Ok(()));
+        let words: usize = planes.iter().map(|p| p.words).sum();
+        assert!(text.contains(&format!("const CHUNK_WORDS = {words}u;")), "{name}: {words} words");
+        let group = planes.iter().map(|p| p.chunks).max().unwrap();
+        for plane in planes.iter().filter(|p| p.chunks > 1) {
+            assert!(plane.words == 1 && 32 % plane.chunks == 0, "{name}: {plane:?}");
+            assert!(group.is_multiple_of(plane.chunks), "{name}: {plane:?} in groups of {group}");
+        }
+    }
 }
 
 #[test]

@@ -52,6 +52,9 @@ pub struct Args {
     gpu: GpuArgs,
 }
 
+/// Tokens that a conversation may take, where the user does not say and the model is made for them.
+const DEFAULT_CONTEXT: usize = 2048;
+
 /// What `--json` prints per answer.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -67,7 +70,7 @@ struct Report<'a> {
 pub async fn run(args: Args) -> Result<()> {
     interrupt::install();
     let mut engine = Engine::open(&args.gpu, &args.model).await?;
-    let session = engine.session().await?;
+    let session = engine.session(DEFAULT_CONTEXT).await?;
     let interactive = std::io::stdin().is_terminal();
     let messages = opening(args.system.as_deref());
     let mut chat = Chat { args, engine, session, messages };

@@ -47,21 +47,22 @@ impl Engine {
         })
     }
 
-    /// An empty conversation that is ready to decode.
-    pub async fn session(&mut self) -> Result<Session> {
+    /// An empty conversation of at least `tokens` tokens, where the model is made for so many, that
+    /// is ready to decode.
+    pub async fn session(&mut self, tokens: usize) -> Result<Session> {
         let start = Instant::now();
-        let mut session = self.model.session(&self.options).await?;
+        let mut session = self.session_of(tokens).await?;
         let mut bar = LoadingBar::default();
         session.warm_up(&mut |progress| bar.show(progress)).await?;
         self.load_seconds += start.elapsed().as_secs_f64();
         Ok(session)
     }
 
-    /// An empty context of this many tokens, as far as the model was trained for them, unless the
-    /// user has said another number.
-    pub async fn session_of(&self, context: usize) -> Result<Session> {
-        let trained = self.model.config().context;
-        let context = Some(self.options.context.unwrap_or(context.min(trained)));
+    /// An empty context of this many tokens and the few to the next multiple of 256, but no more
+    /// than the model is made for; or as many as the user has said.
+    pub async fn session_of(&self, tokens: usize) -> Result<Session> {
+        let default = tokens.max(1).next_multiple_of(256).min(self.model.config().context);
+        let context = Some(self.options.context.unwrap_or(default));
         Ok(self.model.session(&SessionOptions { context, ..self.options.clone() }).await?)
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use mantissa::formats::{self, FormatRef};
-use mantissa::{Gpu, ops};
+use mantissa::ops;
 
 use crate::args::{GpuArgs, format};
 use crate::engine::open_gpu;
@@ -127,7 +127,7 @@ async fn quantize(args: Quantize) -> Result<()> {
     let (rows, k) = x.matrix().with_context(|| shown(&args.input))?;
     let bytes = row_bytes(args.format, k, &args.input)?;
     let gpu = open_gpu(&args.gpu).await?;
-    let blocks = quantized(&gpu, args.format, &x.data, (rows, k)).await?;
+    let blocks = ops::quantize::quantize(&gpu, args.format, &x.data, k).await?;
     npy::write(&args.out, &[rows, bytes], &blocks)
 }
 
@@ -153,24 +153,10 @@ async fn matmul(args: Matmul) -> Result<()> {
     let gpu = open_gpu(&args.gpu).await?;
     let blocks = match weights {
         AnyArray::U8(w) => w.data,
-        AnyArray::F32(w) => quantized(&gpu, args.format, &w.data, (n, k)).await?,
+        AnyArray::F32(w) => ops::quantize::quantize(&gpu, args.format, &w.data, k).await?,
     };
     let y = ops::matmul::matmul(&gpu, args.format, &blocks, (n, k), &x.data).await?;
     npy::write(&args.out, &[m, n], &y)
-}
-
-/// Rows of blocks. There is no kernel for this yet, so the host encodes; when `ops::quantize` is
-/// there, it is called here and nothing else changes.
-async fn quantized(
-    _gpu: &Gpu,
-    format: FormatRef,
-    weights: &[f32],
-    (rows, k): (usize, usize),
-) -> Result<Vec<u8>> {
-    let bytes = formats::row_bytes(format, k).and_then(|row| row.checked_mul(rows));
-    let mut blocks = vec![0; bytes.context("too many weights")?];
-    formats::encode_row(format, weights, &mut blocks)?;
-    Ok(blocks)
 }
 
 /// Weights in a row of blocks.

@@ -60,6 +60,12 @@ fn chain(error: &anyhow::Error) -> String {
             text = format!("{text}\n  caused by: {cause}");
         }
     }
+    // A file may hold a name of any length.
+    const MOST: usize = 1500;
+    if let Some((end, _)) = text.char_indices().nth(MOST) {
+        text.truncate(end);
+        text.push('…');
+    }
     text
 }
 

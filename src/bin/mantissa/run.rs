@@ -76,7 +76,7 @@ pub async fn run(args: Args) -> Result<()> {
     let mut engine = Engine::open(&args.gpu, &args.model).await?;
     // Before the kernels are compiled: a prompt that does not work should say so at once.
     let tokens = prompt_tokens(&engine.model, &args)?;
-    let mut session = engine.session().await?;
+    let mut session = engine.session(tokens.len().saturating_add(args.max_tokens)).await?;
     let tokenizer = engine.model.tokenizer()?;
     let options = GenerateOptions {
         max_tokens: args.max_tokens,

@@ -1,0 +1,87 @@
+// Rows of f32 as packed weights. A lane encodes GROUP chunks of a row: as many as share a word of
+// any plane, so that every word has one writer. All in integers (lib/f32_bits.wgsl), so the bytes
+// are the CPU's on every device.
+
+override LANES: u32 = 64u;
+override GROUP: u32 = 1u;
+
+// The format's planes: words in a slot, chunks that share a slot (of one word, if more than one).
+override PLANES: u32 = 1u;
+override WORDS0: u32 = 1u;
+override WORDS1: u32 = 1u;
+override WORDS2: u32 = 1u;
+override SHARE0: u32 = 1u;
+override SHARE1: u32 = 1u;
+override SHARE2: u32 = 1u;
+
+// The shard holds `rows` rows, of which the first is row x_row of x.
+struct Params {
+    chunks: u32, plane1: u32, plane2: u32,
+    cols: u32, stride: u32, rows: u32, x_row: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<u32>;
+@group(0) @binding(2) var<storage, read_write> weights: array<u32>;
+
+// Nothing is decoded here, but the format part does not resolve without these.
+fn load_word(i: u32) -> u32 {
+    return weights[i];
+}
+
+fn load_vec4(i: u32) -> vec4<u32> {
+    return vec4<u32>(weights[4u * i], weights[4u * i + 1u], weights[4u * i + 2u], weights[4u * i + 3u]);
+}
+
+// Chunk c of a row of x, zeros behind its end.
+fn load_chunk(row: u32, c: u32) -> array<u32, 32> {
+    var chunk: array<u32, 32>;
+    let at = (params.x_row + row) * params.stride + c * 32u;
+    for (var j = 0u; j < min(32u, params.cols - c * 32u); j++) {
+        chunk[j] = x[at + j];
+    }
+    return chunk;
+}
+
+fn plane_words(p: u32) -> u32 {
+    return select(select(WORDS2, WORDS1, p == 1u), WORDS0, p == 0u);
+}
+
+fn plane_share(p: u32) -> u32 {
+    return select(select(SHARE2, SHARE1, p == 1u), SHARE0, p == 0u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let in_row = (params.chunks + GROUP - 1u) / GROUP;
+    let id = (group.y * groups.x + group.x) * LANES + lane;
+    let row = id / in_row;
+    if row >= params.rows {
+        return;
+    }
+    let first = id % in_row * GROUP;
+    // What the chunks so far gave to a word that they share, of each plane.
+    var shared_words: array<u32, 3>;
+    for (var c = first; c < min(first + GROUP, params.chunks); c++) {
+        let words = encode32(load_chunk(row, c));
+        var from_word = 0u;
+        for (var p = 0u; p < PLANES; p++) {
+            let share = plane_share(p);
+            let at = plane(p) + slot(row, c, share) * plane_words(p);
+            if share > 1u {
+                let mine = words[from_word] << (32u / share * (c % share));
+                shared_words[p] = select(shared_words[p], 0u, c % share == 0u) | mine;
+                weights[at] = shared_words[p];
+            } else {
+                for (var w = 0u; w < plane_words(p); w++) {
+                    weights[at + w] = words[from_word + w];
+                }
+            }
+            from_word += plane_words(p);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Rows of f32 as packed weights: the device's twin of [`formats::encode_row`].
+//!
+//! The kernel computes in integers, so the bytes are those of the CPU on every device; no rounding
+//! of the driver's has a part in them. Formats whose blocks span more than a chunk are encoded on
+//! the CPU.
+
+use super::{Matrix, Placement, fold, stride};
+use crate::error::{Error, Result};
+use crate::formats::{self, CHUNK, FormatRef, Plane};
+use crate::gpu::{Access, Binding, Buffer, Gpu, Grid, Op, PlanBuilder, Variant, params, part};
+
+params! {
+    /// Chunks in a row.
+    chunks: u32,
+    /// First word of plane 1.
+    plane1: u32,
+    /// First word of plane 2.
+    plane2: u32,
+    /// Weights in a row.
+    cols: u32,
+    /// Floats from row to row of x.
+    stride: u32,
+    /// Rows to write: those of the shard.
+    rows: u32,
+    /// The first of them in x.
+    x_row: u32,
+}
+
+/// The operation.
+pub static OP: Op = Op {
+    name: "quantize",
+    parts: &[part!("ops/quantize.wgsl")],
+    packed: true,
+    reduces: false,
+    bindings: &[
+        Binding { name: "x", access: Access::Read },
+        Binding { name: "weights", access: Access::Write },
+    ],
+    params: Params::INFO,
+};
+
+const LANES: u32 = 64;
+
+/// Chunks that a lane encodes: as many as share a word of any of the planes.
+pub fn group(planes: &[Plane]) -> usize {
+    planes.iter().map(|p| p.chunks).max().unwrap_or(1)
+}
+
+/// A lane per `group` chunks, folded into two dimensions.
+pub fn workgroups(params: &Params, group: usize) -> Grid {
+    let lanes = params.rows as usize * (params.chunks as usize).div_ceil(group);
+    fold(lanes.div_ceil(LANES as usize))
+}
+
+/// Records W = x, encoded in W's format; rows of x are [`stride`] of K floats apart.
+///
+/// # Errors
+/// [`Error::InvalidOption`] for a format whose blocks are larger than a chunk; what the plan says.
+pub fn record(plan: &mut PlanBuilder, x: &Buffer, w: &Matrix) -> Result<()> {
+    let planes = w.format.planes();
+    if w.format.block_len() > CHUNK || planes.len() > SHAPES.len() {
+        let allowed = "one with blocks of at most 32 weights, to be quantized on the device";
+        let value = w.format.name().into();
+        return Err(Error::InvalidOption { name: "format", value, allowed });
+    }
+    for shard in &w.shards {
+        let (chunks, plane1, plane2) = shard.planes();
+        let params = Params {
+            chunks,
+            plane1,
+            plane2,
+            cols: w.cols as u32,
+            stride: stride(w.cols) as u32,
+            rows: shard.layout.rows as u32,
+            x_row: shard.first_row as u32,
+        };
+        let grid = workgroups(&params, group(planes));
+        let variant = variant(planes, w.tile).packed(w.format);
+        plan.dispatch(&OP, variant, &params, &[x, &shard.buffer], grid)?;
+    }
+    Ok(())
+}
+
+/// The constants that describe a plane: words in a slot, chunks that share it.
+const SHAPES: [[&str; 2]; 3] = [["WORDS0", "SHARE0"], ["WORDS1", "SHARE1"], ["WORDS2", "SHARE2"]];
+
+fn variant(planes: &[Plane], tile: usize) -> Variant {
+    let mut variant = Variant::of(&[
+        ("LANES", LANES.into()),
+        ("GROUP", group(planes) as f64),
+        ("ROW_TILE", tile as f64),
+        ("PLANES", planes.len() as f64),
+    ]);
+    for ([words, share], plane) in SHAPES.into_iter().zip(planes) {
+        variant.constants.extend([(words, plane.words as f64), (share, plane.chunks as f64)]);
+    }
+    variant
+}
+
+/// Encodes a host slice of rows of `cols` weights on the device: whole blocks back to back, as a
+/// file has them.
+///
+/// # Errors
+/// [`Error::Shape`] where x is no whole number of rows, or `cols` no multiple of the block;
+/// otherwise as [`record`], and what the device says.
+pub async fn quantize(gpu: &Gpu, format: FormatRef, x: &[f32], cols: usize) -> Result<Vec<u8>> {
+    quantize_placed(gpu, format, x, cols, Placement::of(gpu)).await
+}
+
+/// The same with a placement of one's own choice; no more rows of x are on the device at once than
+/// fit a shard, so that x may be of any size.
+///
+/// # Errors
+/// As [`quantize`], and [`Error::Limit`] where not even one row fits.
+pub async fn quantize_placed(
+    gpu: &Gpu,
+    format: FormatRef,
+    x: &[f32],
+    cols: usize,
+    placement: Placement,
+) -> Result<Vec<u8>> {
+    check(format, x.len(), cols)?;
+    let fit = placement.shard_bytes / (stride(cols) as u64 * 4);
+    let mut bytes = Vec::new();
+    for x in x.chunks(fit.max(1) as usize * cols) {
+        let rows = Buffer::from_slice(gpu, "x", &super::with_padding(x, cols)).await?;
+        let w = Matrix::zeros(gpu, "blocks", format, (x.len() / cols, cols), placement).await?;
+        let mut plan = PlanBuilder::new(gpu, "quantize");
+        record(&mut plan, &rows, &w)?;
+        plan.run().await?;
+        bytes.extend(w.download().await?);
+    }
+    Ok(bytes)
+}
+
+/// Bytes of a row.
+fn check(format: FormatRef, len: usize, cols: usize) -> Result<usize> {
+    super::rows_of("quantize", len, cols)?;
+    formats::row_bytes(format, cols).ok_or_else(|| {
+        let expected =
+            format!("rows of a multiple of {} for {}", format.block_len(), format.name());
+        Error::Shape { op: "quantize", expected, got: cols.to_string() }
+    })
+}
+
+/// The same on the CPU.
+///
+/// # Errors
+/// [`Error::Shape`] as [`quantize`].
+pub fn reference(format: FormatRef, x: &[f32], cols: usize) -> Result<Vec<u8>> {
+    let row_bytes = check(format, x.len(), cols)?;
+    let mut bytes = vec![0; x.len() / cols * row_bytes];
+    formats::encode_row(format, x, &mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_dimension_holds_more_workgroups_than_webgpu_allows() {
+        // A lane for the two chunks of a row: just more than fit one dimension.
+        let params = Params { chunks: 2, rows: 64 * 65_535 + 1, ..Params::default() };
+        assert_eq!(workgroups(&params, 2), [32_768, 2, 1]);
+        assert_eq!(workgroups(&Params { rows: 64 * 65_535, ..params }, 2), [65_535, 1, 1]);
+        assert_eq!(workgroups(&Params { chunks: 3, rows: 32, ..params }, 2), [1, 1, 1]);
+    }
+}

@@ -1,0 +1,265 @@
+//! Encoding on the device gives the very bytes of `formats::encode_row`, and so of the `gguf`
+//! package, whose files stand in tests/golden: the kernel computes in integers, so no device has a
+//! rounding of its own to add.
+//!
+//! One exception: where the reference computes a NaN for a block's scale, Rust leaves its sign and
+//! payload open; the block must then decode to nothing but NaN here too.
+
+use std::path::Path;
+
+use libtest_mimic::Failed;
+use mantissa::formats::{self, CHUNK, FORMATS, FormatRef, Layout};
+use mantissa::ops::matrix::Shard;
+use mantissa::ops::quantize::{quantize, quantize_placed, record, reference};
+use mantissa::ops::{Matrix, Placement, stride};
+use mantissa::{Error, Gpu};
+use npyz::Deserialize;
+use pollster::block_on;
+
+use crate::support::{Case, Expect, Outcome, Random, case, compare, input, output, run, words};
+
+pub fn trials() -> Vec<(String, Case)> {
+    let mut trials = vec![case("wrong_shapes", wrong_shapes)];
+    for format in FORMATS.iter().copied().filter(|f| f.block_len() <= CHUNK) {
+        let name = format.name();
+        trials.push(case(format!("{name}_gguf"), move |gpu| gguf(gpu, format)));
+        trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
+        trials.push(case(format!("{name}_magnitudes"), move |gpu| magnitudes(gpu, format)));
+        trials.push(case(format!("{name}_ties"), move |gpu| ties(gpu, format)));
+        trials.push(case(format!("{name}_odd_blocks"), move |gpu| odd_blocks(gpu, format)));
+        trials.push(case(format!("{name}_not_finite"), move |gpu| not_finite(gpu, format)));
+        trials.push(case(format!("{name}_pieces"), move |gpu| pieces(gpu, format)));
+    }
+    trials
+}
+
+/// What a buffer of this layout must hold: the reference's words wherever a row has any, nothing
+/// in the padding between planes and rows.
+fn expected(format: FormatRef, layout: &Layout, bytes: &[u8]) -> mantissa::Result<Vec<Expect>> {
+    let repacked = layout.repack(format, bytes)?;
+    let mut want = vec![Expect::Untouched; layout.words];
+    for (plane, base) in format.planes().iter().zip(&layout.bases) {
+        let slots = layout.chunks.div_ceil(plane.chunks);
+        for (row, s) in (0..layout.rows).flat_map(|row| (0..slots).map(move |s| (row, s))) {
+            let slot = (row / layout.tile * slots + s) * layout.tile + row % layout.tile;
+            for i in (0..plane.words).map(|w| base + slot * plane.words + w) {
+                want[i] = Expect::Bits(repacked[i]);
+            }
+        }
+    }
+    Ok(want)
+}
+
+/// Encodes rows of `cols` into sentinels, in tiles of 1 and of 8, and compares every word.
+fn check(gpu: &Gpu, what: &str, format: FormatRef, x: &[f32], cols: usize) -> Outcome {
+    let rows = x.len() / cols;
+    let bytes = reference(format, x, cols)?;
+    // What lies behind the end of a row must not be read.
+    let mut padded = vec![9e30f32; rows * stride(cols)];
+    for (to, from) in padded.chunks_exact_mut(stride(cols)).zip(x.chunks_exact(cols)) {
+        to[..cols].copy_from_slice(from);
+    }
+    let from = input(gpu, &padded)?;
+    for tile in [1, 8] {
+        let layout = Layout::new(format, rows, cols, tile)?;
+        let buffer = output(gpu, layout.words)?;
+        let want = expected(format, &layout, &bytes)?;
+        let shards = vec![Shard { layout, first_row: 0, buffer: buffer.clone() }];
+        run(gpu, |plan| record(plan, &from, &Matrix { format, rows, cols, tile, shards }))?;
+        let what = format!("{what}: {rows} × {cols} in tiles of {tile}");
+        compare(&what, &words(&buffer)?, &want)?;
+    }
+    Ok(())
+}
+
+/// A golden array, row after row.
+fn golden<T: Deserialize>(name: &str) -> Result<Vec<T>, Failed> {
+    let file = format!("tests/golden/formats/{name}.npy");
+    let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(file))?;
+    Ok(npyz::NpyFile::new(&bytes[..])?.into_vec()?)
+}
+
+/// The bytes of the `gguf` package itself.
+fn gguf(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let weights: Vec<f32> = golden("weights")?;
+    let want: Vec<u8> = golden(&format!("{}.encoded", format.name()))?;
+    let got = block_on(quantize(gpu, format, &weights, 32))?;
+    let size = want.len() / (weights.len() / 32);
+    let rows = got.chunks(size).zip(want.chunks(size)).enumerate();
+    match rows.into_iter().find(|(_, (got, want))| got != want) {
+        Some((i, (got, want))) => Err(format!("row {i}: {got:x?}, want {want:x?}").into()),
+        None if got.len() != want.len() => Err(format!("{} bytes", got.len()).into()),
+        None => Ok(()),
+    }
+}
+
+fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let mut random = Random::new(60);
+    let all = [1, 31, 65, 80, 588, CHUNK, 2 * CHUNK, 3 * CHUNK, 576];
+    for cols in all.into_iter().filter(|k| k.is_multiple_of(format.block_len())) {
+        for rows in [1, 7, 8, 9, 33] {
+            check(gpu, "normal", format, &random.normals(rows * cols, 1.0), cols)?;
+        }
+    }
+    Ok(())
+}
+
+/// Blocks at every power of two, the subnormal ones included, and blocks of random finite bits.
+fn magnitudes(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let mut random = Random::new(61);
+    let mut x = Vec::new();
+    for exponent in -151..=127 {
+        let scale = 2f64.powi(exponent);
+        let value = |v: f32| ((f64::from(v) * scale) as f32).clamp(f32::MIN, f32::MAX);
+        x.extend(random.normals(96, 1.0).into_iter().map(value));
+    }
+    check(gpu, "powers of two", format, &x, 96)?;
+    let finite = |random: &mut Random| loop {
+        let value = f32::from_bits(random.bits() as u32);
+        if value.is_finite() {
+            return value;
+        }
+    };
+    let x: Vec<f32> = (0..200 * 96).map(|_| finite(&mut random)).collect();
+    check(gpu, "random bits", format, &x, 96)
+}
+
+/// Weights at, just above and just below the middle between two codes of some format, and halfway
+/// between two floats of 16 bits.
+fn ties(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let mut random = Random::new(62);
+    let mut x = Vec::new();
+    for top in [8.0f32, 15.0, 16.0, 31.0, 127.0] {
+        for round in 0..64 {
+            // A step with few bits makes exact ties; from then on they are near ones.
+            let step = if round < 8 { 1.0 } else { random.uniform() as f32 + 0.5 };
+            let sign = if random.below(2) == 0 { 1.0 } else { -1.0 };
+            let mut near_middle = |_| {
+                let middle = (random.below(2 * top as usize) as f32 - top + 0.5) * step;
+                f32::from_bits(middle.to_bits() + random.below(7) as u32 - 3)
+            };
+            let mut block: Vec<f32> = (0..CHUNK).map(&mut near_middle).collect();
+            block[random.below(CHUNK)] = sign * top * step;
+            // The same without negative weights, for formats with a minimum.
+            x.extend(block.iter().map(|v| v.abs()));
+            x.extend(block);
+        }
+    }
+    check(gpu, "between codes", format, &x, 64)?;
+    let halfway = |_| {
+        let (bits, down) = (random.bits() as u32 & 0x7fff_ffff, random.below(3) as u32);
+        let cut = if random.below(2) == 0 { 16 } else { 13 };
+        let value = f32::from_bits((bits >> cut << cut | 1 << (cut - 1)).wrapping_add(down) - 1);
+        if value.is_finite() { value } else { 1.0 }
+    };
+    let x: Vec<f32> = (0..64 * 64).map(halfway).collect();
+    check(gpu, "between floats", format, &x, 64)?;
+    let halves: Vec<f32> = (0..64 * 64)
+        .map(|_| 2f32.powi(random.below(48) as i32 - 30) * random.below(4096) as f32)
+        .collect();
+    check(gpu, "short floats", format, &halves, 64)
+}
+
+/// Zeros of both signs, constants, extremes, one outlier, equals of opposite sign.
+fn odd_blocks(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let mut random = Random::new(63);
+    let mut x = Vec::new();
+    let (least, normal) = (f32::from_bits(1), f32::MIN_POSITIVE);
+    for value in [0.0, 1.0, least, normal, normal - least, 65504.0, 65520.0, 3e38, f32::MAX] {
+        x.extend([value; CHUNK]);
+        x.extend([-value; CHUNK]);
+        x.extend((0..CHUNK).map(|j| if j % 2 == 0 { value } else { -value }));
+        x.extend((0..CHUNK).map(|j| if j % 2 == 0 { -value } else { value }));
+        for other in [0.0, -0.0, 1e-3] {
+            let mut block: Vec<f32> = random.normals(CHUNK, other);
+            block[random.below(CHUNK)] = value;
+            x.extend(&block);
+            block[random.below(CHUNK)] = -value;
+            x.extend(&block);
+        }
+    }
+    // A scale whose inverse is about to overflow: d around 2^-128.
+    for top in [8.0, 15.0, 16.0, 31.0, 127.0] {
+        for ulps in -3..=3 {
+            let most = (top * 2f64.powi(-128)) as f32;
+            let most = f32::from_bits(most.to_bits().wrapping_add_signed(ulps));
+            x.extend((0..CHUNK).map(|j| most * (j as f32 / 31.0)));
+        }
+    }
+    check(gpu, "odd blocks", format, &x, CHUNK)
+}
+
+/// NaN and infinity: what the CPU gives, and never a number where that has none.
+fn not_finite(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let mut random = Random::new(64);
+    let inf = f32::INFINITY;
+    let nans = [0x7fc0_0000, 0xffc0_0000, 0x7f80_0001, 0xff80_0001, 0x7fff_ffff, 0xffd2_3456];
+    let [quiet, minus, ..] = nans.map(f32::from_bits);
+    let mut x = Vec::new();
+    for odd in nans.map(f32::from_bits).into_iter().chain([inf, -inf]) {
+        x.extend([odd; CHUNK]);
+        for at in [0, 1, 13, 31] {
+            let mut block = random.normals(CHUNK, 1.0);
+            block[at] = odd;
+            x.extend(block);
+        }
+    }
+    for [a, b] in [[inf, -inf], [-inf, inf], [quiet, inf], [-inf, quiet], [minus, quiet]] {
+        let mut block = random.normals(CHUNK, 1.0);
+        block[3..5].copy_from_slice(&[a, b]);
+        x.extend(block);
+    }
+    let want = reference(format, &x, CHUNK)?;
+    let got = block_on(quantize(gpu, format, &x, CHUNK))?;
+    let size = format.block_bytes();
+    for (i, (got, want)) in got.chunks(size).zip(want.chunks(size)).enumerate() {
+        let both_nan = format.block_len() > 1 && all_nan(format, got)? && all_nan(format, want)?;
+        if got != want && !both_nan {
+            return Err(format!("block {i}: {got:x?}, want {want:x?}").into());
+        }
+    }
+    Ok(())
+}
+
+fn all_nan(format: FormatRef, block: &[u8]) -> Result<bool, Failed> {
+    let mut values = vec![0.0; format.block_len()];
+    formats::decode_row(format, block, &mut values)?;
+    Ok(values.iter().all(|v| v.is_nan()))
+}
+
+/// A matrix in several shards, and x in several uploads: the same bytes.
+fn pieces(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let (rows, cols) = (77, 3 * CHUNK);
+    let x = Random::new(65).normals(rows * cols, 1.0);
+    let want = reference(format, &x, cols)?;
+    for (tile, rows_of_x) in [(1, 1), (1, 10), (8, 16), (8, 1000)] {
+        // Planes are padded to vec4s, which takes a few bytes more.
+        let placement = Placement { tile, shard_bytes: rows_of_x * cols as u64 * 4 + 64 };
+        if block_on(quantize_placed(gpu, format, &x, cols, placement))? != want {
+            return Err(format!("{rows_of_x} rows at a time: other bytes").into());
+        }
+    }
+    let from = input(gpu, &x)?;
+    let shard = Layout::new(format, 16, cols, 8)?;
+    let placement = Placement { tile: 8, shard_bytes: 4 * shard.words as u64 + 64 };
+    let w = block_on(Matrix::zeros(gpu, "w", format, (rows, cols), placement))?;
+    run(gpu, |plan| record(plan, &from, &w))?;
+    if w.shards.len() != 5 || block_on(w.download())? != want {
+        return Err(format!("{} shards: other bytes, or not 5 shards", w.shards.len()).into());
+    }
+    Ok(())
+}
+
+fn wrong_shapes(gpu: &Gpu) -> Outcome {
+    let q4_0 = formats::by_name("q4_0")?;
+    for (len, cols) in [(64, 0), (64, 48), (31, 31), (33, 32)] {
+        match block_on(quantize(gpu, q4_0, &vec![1.0; len], cols)) {
+            Err(Error::Shape { op: "quantize", .. }) => {}
+            other => return Err(format!("{len} weights in rows of {cols}: {other:?}").into()),
+        }
+    }
+    match block_on(quantize(gpu, q4_0, &[], 32))? {
+        bytes if bytes.is_empty() => Ok(()),
+        bytes => Err(format!("{} bytes of no rows", bytes.len()).into()),
+    }
+}
