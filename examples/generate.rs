@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example generate -- MODEL.gguf "Why is the sky blue?"`
 
+#![expect(clippy::print_stdout, reason = "an example shows its result")]
+
 use std::io::Write;
 
 use mantissa::gpu::{Gpu, GpuOptions};

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example one_kernel`
 
+#![expect(clippy::print_stdout, reason = "an example shows its result")]
+
 use mantissa::gpu::{Gpu, GpuOptions};
 use mantissa::{formats, ops};
 
@@ -18,7 +20,7 @@ fn main() -> mantissa::Result<()> {
 
     println!("{} on {}: {} bytes of weights", format.name(), gpu.info().name, blocks.len());
     for ((y, (exact, _)), i) in
-        y.iter().zip(ops::matmul::reference(format, &blocks, (n, k), &x)).zip(0..)
+        y.iter().zip(ops::matmul::reference(format, &blocks, (n, k), &x)?).zip(0..)
     {
         println!("y[{}, {}] = {y:10.6}   (f64: {exact:10.6})", i / n, i % n);
     }

@@ -9,3 +9,8 @@ pub mod platform;
 
 pub use error::{Error, Result};
 pub use gpu::Gpu;
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,9 +12,10 @@ struct Params { cols: u32, to: u32 }
 var<workgroup> keys: array<u32, LANES>;
 var<workgroup> places: array<u32, LANES>;
 
-// A key that orders like the float whose bits it is made from; 0xffffffff for NaN and infinity.
+// A key that orders like the float whose bits it is made from, −0 as +0; 0xffffffff for NaN and
+// infinity.
 fn order(bits: u32) -> u32 {
-    let negative = (bits >> 31u) != 0u;
+    let negative = bits > 0x80000000u;
     let key = select(bits | 0x80000000u, ~bits, negative);
     return select(key, 0xffffffffu, (bits & 0x7f800000u) == 0x7f800000u);
 }

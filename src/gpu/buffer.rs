@@ -152,6 +152,10 @@ impl Buffer {
         platform::wait(gpu, &self.0.label, index).await?;
         let failed = |reason: String| Error::Gpu { what: self.0.label.clone(), reason };
         let mapped = told.await.map_err(|_| failed("mapping was dropped".into()))?;
+        if mapped.is_err() {
+            // The news that the device is gone may come behind the failure that it caused.
+            platform::settle(gpu);
+        }
         gpu.check()?;
         mapped.map_err(|e| failed(e.to_string()))?;
         let view = slice.get_mapped_range().map_err(|e| failed(e.to_string()))?;

@@ -4,13 +4,14 @@
 //! `apply_chat_template` does: blocks trimmed, `raise_exception`, `strftime_now`, Python's string
 //! methods, `tools` and `documents` none.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
 use jiff::{Zoned, fmt::strtime};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, ErrorKind, context};
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use crate::error::{Error, Result};
 use crate::model::gguf::Metadata;
@@ -79,9 +80,7 @@ impl ChatTemplate {
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", tojson);
-        environment
-            .add_template_owned(NAME, without_generation_tags(source))
-            .map_err(Error::Template)?;
+        environment.add_template_owned(NAME, prepare(source)).map_err(Error::Template)?;
         Ok(Self { environment, bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
@@ -109,8 +108,12 @@ impl ChatTemplate {
 
     /// The conversation as one text; `add_generation_prompt` ends it where the answer begins.
     /// Errors: [`Error::Template`] with the template's own complaint (`raise_exception`) or its
-    /// line.
+    /// line; [`Error::InvalidOption`] for no messages.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
+        if messages.is_empty() {
+            let (name, allowed) = ("messages", "one message or more");
+            return Err(Error::InvalidOption { name, value: "empty".into(), allowed });
+        }
         let messages: Vec<Value> = messages
             .iter()
             .map(|m| context! { role => m.role.as_str(), content => m.content.as_str() })
@@ -121,19 +124,27 @@ impl ChatTemplate {
             tools => Value::from(()), documents => Value::from(()),
         };
         let template = self.environment.get_template(NAME).map_err(Error::Template)?;
-        template.render(context).map_err(Error::Template)
+        // minijinja 3.0.5 panics on `''[::-1]`; a file must not end the program.
+        let rendered = catch_unwind(AssertUnwindSafe(|| template.render(context)));
+        let failed =
+            |_| minijinja::Error::new(ErrorKind::InvalidOperation, "the engine failed on it");
+        rendered.map_err(failed).and_then(|text| text).map_err(Error::Template)
     }
 }
 
-/// `{% generation %}` marks what to train on and prints nothing; Jinja itself does not know it.
-fn without_generation_tags(source: &str) -> String {
-    static OPEN: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\{%([-+]?)\s*generation\s*([-+]?)%\}").ok());
-    static CLOSE: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\{%([-+]?)\s*endgeneration\s*([-+]?)%\}").ok());
-    let (Some(open), Some(close)) = (&*OPEN, &*CLOSE) else { return source.to_owned() };
-    let opened = open.replace_all(source, "{%$1 if true $2%}");
-    close.replace_all(&opened, "{%$1 endif $2%}").into_owned()
+/// Jinja makes every line break of a source a line feed. `{% generation %}` marks what to train on
+/// and prints nothing; Jinja itself does not know it.
+fn prepare(source: &str) -> String {
+    static TAG: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern = r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}";
+        Regex::new(pattern).expect("a constant that the tests compile")
+    });
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    let tag = |c: &Captures<'_>| {
+        let word = if c.get(2).is_some() { "endif" } else { "if true" };
+        format!("{{%{} {word} {}%}}", &c[1], &c[3])
+    };
+    TAG.replace_all(&source, tag).into_owned()
 }
 
 fn raise_exception(message: String) -> Result<Value, minijinja::Error> {

@@ -36,7 +36,6 @@ pub static OP: Op = Op {
 };
 
 const LANES: u32 = 64;
-const MAX_DIMS: u32 = 4;
 
 /// A workgroup per query and head.
 ///
@@ -44,16 +43,22 @@ const MAX_DIMS: u32 = 4;
 /// [`Error::Limit`] for a context that an invocation may not loop over, [`Error::Shape`] for a
 /// head size that is no multiple of 4 or above 256.
 pub fn workgroups(params: &Params, heads: usize, rows: usize, context: usize) -> Result<Grid> {
-    let dims = params.head_dim.div_ceil(LANES);
-    if params.head_dim == 0 || !params.head_dim.is_multiple_of(4) || dims > MAX_DIMS {
+    let (width, teams) = teams(params);
+    if width == 0 || !params.head_dim.is_multiple_of(4) || teams == 0 {
         let expected = "a head size that is a multiple of 4, up to 256".into();
         let got = params.head_dim.to_string();
         return Err(Error::Shape { op: "attention", expected, got });
     }
-    let block = u64::from(params.head_dim / 4 + LANES * (1 + 2 * dims) + 1);
+    let block = u64::from(width + LANES.div_ceil(teams) + 1);
     let blocks = (context as u64).div_ceil(LANES.into());
-    check_loop("attention over the context", blocks * block)?;
+    check_loop("attention over the context", blocks * block + u64::from(teams))?;
     Ok([heads as u32, rows as u32, 1])
+}
+
+/// Lanes of a team, and teams.
+fn teams(params: &Params) -> (u32, u32) {
+    let width = params.head_dim / 4;
+    (width, LANES / width.max(1))
 }
 
 /// Records y = attention of `rows` rows of q over a cache that may hold `context` positions; row i
@@ -70,9 +75,10 @@ pub fn record(
     (heads, rows, context): (usize, usize, usize),
     params: &Params,
 ) -> Result<()> {
-    let dims = params.head_dim.div_ceil(LANES);
-    let variant = Variant::of(&[("LANES", LANES.into()), ("DIMS", dims.into())]);
     let grid = workgroups(params, heads, rows, context)?;
+    let (width, teams) = teams(params);
+    let sizes = [("LANES", LANES.into()), ("WIDTH", width.into()), ("TEAMS", teams.into())];
+    let variant = Variant::of(&sizes);
     plan.dispatch(&OP, variant, params, &[step, q, k, v, y], grid)
 }
 

@@ -1,6 +1,6 @@
 //! Root-mean-square normalisation of rows (arXiv 1910.07467).
 
-use super::stride;
+use super::{check_loop, stride};
 use crate::error::Result;
 use crate::gpu::{Access, Binding, Buffer, Grid, Op, PlanBuilder, Variant, params, part};
 
@@ -38,10 +38,18 @@ pub fn workgroups(rows: usize) -> Grid {
     [rows as u32, 1, 1]
 }
 
+/// Refuses rows that a lane may not loop over.
+///
+/// # Errors
+/// [`Error::Limit`](crate::Error::Limit) for more than some 2 million values.
+pub fn check_cols(cols: usize) -> Result<()> {
+    check_loop("rms_norm", 2 * cols.div_ceil(LANES as usize) as u64 + u64::from(LANES))
+}
+
 /// Records y[0..rows] = norm(x[x_row..x_row + rows])·weight for rows of `cols` floats.
 ///
 /// # Errors
-/// What the plan says.
+/// As [`check_cols`]; what the plan says.
 pub fn record(
     plan: &mut PlanBuilder,
     x: (&Buffer, usize),
@@ -50,6 +58,7 @@ pub fn record(
     (rows, cols): (usize, usize),
     eps: f32,
 ) -> Result<()> {
+    check_cols(cols)?;
     let stride = stride(cols) as u32;
     let (x, x_row) = (x.0, x.1 as u32);
     let params = Params { cols: cols as u32, x_stride: stride, y_stride: stride, x_row, eps };

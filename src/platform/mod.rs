@@ -10,3 +10,13 @@ pub use native::*;
 mod web;
 #[cfg(target_arch = "wasm32")]
 pub use web::*;
+
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+mod program_native;
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+pub use program_native::*;
+
+#[cfg(all(feature = "cli", target_arch = "wasm32"))]
+mod program_web;
+#[cfg(all(feature = "cli", target_arch = "wasm32"))]
+pub use program_web::*;

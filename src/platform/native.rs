@@ -87,10 +87,20 @@ pub(crate) async fn wait(gpu: &Gpu, what: &str, index: wgpu::SubmissionIndex) ->
             Err(Error::Timeout { what: what.into(), seconds: PATIENCE })
         }
         Err(e) => {
+            // A lost device takes submissions in silence and then does not know them; it tells of
+            // its loss in a poll that does not ask for one.
+            let _ = gpu.device().poll(wgpu::PollType::Poll);
             gpu.check()?;
             Err(Error::Gpu { what: what.into(), reason: e.to_string() })
         }
     }
+}
+
+/// Lets the device finish and say what it has to say: its loss is told once its queue is empty.
+pub(crate) fn settle(gpu: &Gpu) {
+    let timeout = Some(Duration::from_secs(10));
+    // An error here is about the device's loss, which the caller is about to look for.
+    let _ = gpu.device().poll(wgpu::PollType::Wait { submission_index: None, timeout });
 }
 
 /// Directives that the platform's WGSL front end demands. naga rejects `enable subgroups;`.
@@ -98,12 +108,16 @@ pub(crate) fn enable_directives(caps: Caps) -> String {
     if caps.f16 { "enable f16;\n".into() } else { String::new() }
 }
 
-/// A shader module of ours.
+/// A shader module of ours: bounds are checked, but no counter is added to every loop, which the
+/// inner loops of a matrix multiplication would pay for.
 pub(crate) fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> wgpu::ShaderModule {
-    device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label: Some(label),
-        source: wgpu::ShaderSource::Wgsl(text.into()),
-    })
+    let mut checks = wgpu::ShaderRuntimeChecks::checked();
+    checks.force_loop_bounding = false;
+    let source = wgpu::ShaderSource::Wgsl(text.into());
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source };
+    // SAFETY: the text is linked from this crate's own shaders, never from a user's; every loop in
+    // them counts up to, or halves down from, a bound that does not change inside it, so all end.
+    unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 
 /// Refuses an allocation that a software adapter would take from memory that is not there: it

@@ -40,6 +40,9 @@ pub(crate) async fn wait(_: &Gpu, _: &str, _: wgpu::SubmissionIndex) -> Result<(
     Ok(())
 }
 
+/// The browser tells of a loss by itself.
+pub(crate) fn settle(_: &Gpu) {}
+
 /// Directives that the browser's WGSL front end demands.
 pub(crate) fn enable_directives(caps: Caps) -> String {
     let mut text = String::new();

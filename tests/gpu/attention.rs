@@ -64,7 +64,7 @@ fn check(gpu: &Gpu, shape: Shape) -> Outcome {
     let (heads, context) = (group * kv_heads, position + rows);
     let mut random = Random::new(head_dim as u64);
     // Rows of q carry more than the heads, and rows of y are longer than they need to be.
-    let (q_stride, y_stride) = (heads * head_dim + 4, heads * head_dim + 3);
+    let (q_stride, y_stride) = (heads * head_dim + 4, heads * head_dim + 8);
     let kv_stride = kv_heads * head_dim;
     let q = random.normals(rows * q_stride, spread);
     let mut k = random.normals((context + 2) * kv_stride, 1.0);
@@ -112,8 +112,9 @@ fn check(gpu: &Gpu, shape: Shape) -> Outcome {
 
 /// y = Σ p_j·v_j with p_j = w_j / Σ w. A score's absolute error is γ(d + 1)·scale·Σ|q·k| (d
 /// products and sums, and the scale); with the exponential's own error it is weight j's relative
-/// error η_j. Numerator and denominator each add n terms one by one (a product, a sum; rescaling
-/// is exact), then comes a division. To first order
+/// error η_j. Numerator and denominator each add n terms in whatever order (a product, n sums;
+/// rescaling is exact, and so is adding a team that has seen nothing), then comes a division. To
+/// first order
 ///
 /// |Δy| ≤ Σ p|v|·η + |y|·Σ p·η + (2·(n + 1)·U + 2.5 ulp)·Σ p|v|.
 ///

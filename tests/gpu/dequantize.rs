@@ -10,7 +10,9 @@ use mantissa::ops::dequantize::{dequantize, record, record_rows};
 use mantissa::ops::{Matrix, Placement, stride};
 use pollster::block_on;
 
-use crate::support::{Case, Expect, Outcome, Random, case, compare, input, output, run, words};
+use crate::support::{
+    Case, Expect, Outcome, Random, case, compare, input, output, rows_of_bytes, run, words,
+};
 
 pub fn trials() -> Vec<(String, Case)> {
     let mut trials = vec![case("folded", folded), case("slice", slice)];
@@ -125,7 +127,7 @@ fn gather(gpu: &Gpu, format: FormatRef) -> Outcome {
     let row_words = expected(format, &blocks, cols)?;
     let ids = [0u32, 99, 1, 50, 50, 100, 7, 8, u32::MAX];
     for tile in [1, 8] {
-        for shard_bytes in [u64::from(u32::MAX), 16 * cols as u64 * 4] {
+        for shard_bytes in [u64::from(u32::MAX), rows_of_bytes(format, 16, cols)] {
             let placement = Placement { tile, shard_bytes };
             let w = Matrix::upload_placed(gpu, "w", format, (rows, cols), &blocks, placement);
             let (w, list) = (block_on(w)?, input(gpu, &ids)?);
@@ -149,7 +151,7 @@ fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
     let (rows, cols) = (77, (3 * CHUNK).next_multiple_of(format.block_len()));
     let blocks = Random::new(24).blocks(format, rows * cols)?;
     for tile in [1, 8] {
-        let placement = Placement { tile, shard_bytes: 16 * cols as u64 * 4 };
+        let placement = Placement { tile, shard_bytes: rows_of_bytes(format, 16, cols) };
         let w = Matrix::upload_placed(gpu, "w", format, (rows, cols), &blocks, placement);
         let shards = block_on(w)?.shards.len();
         if shards < 3 {

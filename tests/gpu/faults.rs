@@ -22,7 +22,7 @@ pub fn trials(adapter: &AdapterSummary) -> Vec<Trial> {
         ("lost_behind_our_back", lost_behind_our_back),
         ("a_new_device_goes_on", a_new_device_goes_on),
         ("write_past_the_end", write_past_the_end),
-        ("buffer_too_small", buffer_too_small),
+        ("wrong_binding", wrong_binding),
         ("buffer_destroyed", buffer_destroyed),
         ("read_past_the_end", read_past_the_end),
         ("too_much_memory", too_much_memory),
@@ -133,8 +133,8 @@ fn write_past_the_end(open: &Open) -> Outcome {
     Ok(())
 }
 
-/// A buffer smaller than the uniforms that the kernel declares cannot be bound.
-fn buffer_too_small(open: &Open) -> Outcome {
+/// A bind group that the device refuses is an error of that plan alone.
+fn wrong_binding(open: &Open) -> Outcome {
     let gpu = open()?;
     let (x, y) = buffers(&gpu)?;
     // Attention's `step` must be a uniform buffer; a storage buffer is refused.

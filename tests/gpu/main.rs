@@ -16,6 +16,7 @@ mod faults;
 mod glu;
 mod kv_append;
 mod matmul;
+mod model;
 mod net;
 mod quantize;
 mod rms_norm;
@@ -78,8 +79,10 @@ fn distinct(mut adapters: Vec<AdapterSummary>) -> Vec<AdapterSummary> {
 }
 
 fn on_device(device: &Device) -> Vec<Trial> {
-    let cases = SUITES.iter().flat_map(|(op, trials)| trials().into_iter().map(move |c| (op, c)));
-    let trial = |(op, (name, case)): (&&str, (String, Case))| {
+    let models: Suite = ("model", model::trials);
+    let cases = SUITES.iter().copied().chain([models]);
+    let cases = cases.flat_map(|(op, trials)| trials().into_iter().map(move |c| (op, c)));
+    let trial = |(op, (name, case)): (&str, (String, Case))| {
         let device = device.clone();
         let name = format!("[{}] {op}::{name}", device.label);
         Trial::test(name, move || {

@@ -8,7 +8,8 @@ use mantissa::ops::{Matrix, Placement, stride};
 use pollster::block_on;
 
 use crate::support::{
-    Case, Expect, Outcome, Random, SENTINEL, case, compare, gamma, input, output, run, words,
+    Case, Expect, Outcome, Random, SENTINEL, case, compare, gamma, input, output, rows_of_bytes,
+    run, words,
 };
 
 pub fn trials() -> Vec<(String, Case)> {
@@ -17,6 +18,7 @@ pub fn trials() -> Vec<(String, Case)> {
         case("flags", flags),
         case("rows_of_x", rows_of_x),
         case("tails", tails),
+        case("rows_are_apart", rows_are_apart),
         case("slice", slice),
     ];
     for format in FORMATS.iter().copied() {
@@ -40,6 +42,8 @@ struct Shape {
     first_row: usize,
     bias: bool,
     accumulate: bool,
+    /// A row of x that is all NaN.
+    nan_row: Option<usize>,
 }
 
 impl Shape {
@@ -48,7 +52,7 @@ impl Shape {
         let row_tile = if class == Class::Software { 8 } else { 1 };
         let (tile, shard_bytes) = (Tile::choose(class, m), 100 << 20);
         let (first_row, bias, accumulate) = (0, false, false);
-        Self { m, n, k, tile, row_tile, shard_bytes, first_row, bias, accumulate }
+        Self { m, n, k, tile, row_tile, shard_bytes, first_row, bias, accumulate, nan_row: None }
     }
 }
 
@@ -68,7 +72,10 @@ const BEHIND: usize = 2;
 fn launch(gpu: &Gpu, format: FormatRef, s: Shape) -> Result<Run, libtest_mimic::Failed> {
     let mut random = Random::new((s.n * s.k + s.m) as u64);
     let blocks = random.blocks(format, s.n * s.k)?;
-    let (x, bias) = (random.normals((s.first_row + s.m) * s.k, 1.0), random.normals(s.n, 1.0));
+    let (mut x, bias) = (random.normals((s.first_row + s.m) * s.k, 1.0), random.normals(s.n, 1.0));
+    if let Some(row) = s.nan_row {
+        x[(s.first_row + row) * s.k..][..s.k].fill(f32::NAN);
+    }
     let y_stride = AT + s.n + BEHIND;
     let before = random.normals(s.m * y_stride, 1.0);
 
@@ -112,7 +119,10 @@ fn check(gpu: &Gpu, format: FormatRef, s: Shape) -> Outcome {
         if s.accumulate {
             add(run.before[to]);
         }
-        want[to] = Expect::Near(sum, gamma(s.k + 2) * size);
+        want[to] = match s.nan_row {
+            Some(row) if row == m => Expect::Written,
+            _ => Expect::Near(sum, gamma(s.k + 2) * size),
+        };
     }
     let Shape { m, n, k, tile, row_tile, bias, accumulate, .. } = s;
     let what = format!(
@@ -198,13 +208,24 @@ fn tails(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
+/// A NaN in one row of x stays there, also where the last chunk reaches into the next row.
+fn rows_are_apart(gpu: &Gpu) -> Outcome {
+    let f32 = formats::by_name("f32")?;
+    for k in [32, 33, 65, 80] {
+        for class in [Class::Software, Class::Gpu] {
+            check(gpu, f32, Shape { nan_row: Some(1), ..Shape::of(class, 3, 35, k) })?;
+        }
+    }
+    Ok(())
+}
+
 /// Cut into shards, the result has the same bits.
 fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
     for class in [Class::Software, Class::Gpu] {
         for m in [1, 5] {
             let whole = Shape { bias: true, accumulate: true, ..Shape::of(class, m, 75, k) };
-            let cut = Shape { shard_bytes: 16 * k as u64 * 4, ..whole };
+            let cut = Shape { shard_bytes: rows_of_bytes(format, 16, k), ..whole };
             check(gpu, format, cut)?;
             let (whole, cut) = (launch(gpu, format, whole)?, launch(gpu, format, cut)?);
             let want: Vec<_> = whole.words.iter().map(|w| Expect::Bits(*w)).collect();

@@ -22,6 +22,9 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("net: what is right passes", || compare("right", &good(), &want())),
         Trial::test("net: words that are missing", || refused(&good()[..8])),
         Trial::test("net: a NaN must be written", || must_be_nan(&[SENTINEL])),
+        Trial::test("net: anything must be written", || {
+            not(compare("written", &[SENTINEL], &[Expect::Written]))
+        }),
         Trial::test("net: a number is no NaN", || must_be_nan(&[0x3f80_0000])),
         Trial::test("net: exact bits", || not(compare("bits", &[0x8000_0000], &[Expect::Bits(0)]))),
     ];

@@ -147,6 +147,8 @@ pub enum Expect {
     Bits(u32),
     /// A NaN, of any payload but the sentinel's.
     Nan,
+    /// Written, with anything.
+    Written,
     /// Not written.
     Untouched,
 }
@@ -158,6 +160,7 @@ impl Expect {
             Self::Near(want, tolerance) => (f64::from(value) - want).abs() <= tolerance,
             Self::Bits(want) => bits == want,
             Self::Nan => value.is_nan() && bits != SENTINEL,
+            Self::Written => bits != SENTINEL,
             Self::Untouched => bits == SENTINEL,
         }
     }
@@ -184,6 +187,12 @@ pub fn compare(what: &str, got: &[u32], want: &[Expect]) -> Outcome {
             write!(text, "\n  [{i}]{place}: {value:e} ({got:#010x}{unwritten}), want {want:x?}");
     }
     Err(text.into())
+}
+
+/// A shard that holds some `rows` rows of this many columns, planes' padding included.
+pub fn rows_of_bytes(format: FormatRef, rows: usize, cols: usize) -> u64 {
+    let row: usize = format.planes().iter().map(|p| p.row_words(cols.div_ceil(32)) * 4).sum();
+    (rows * row) as u64 + 16 * format.planes().len() as u64
 }
 
 /// An output buffer: `words` sentinels and the guards behind them.

@@ -134,8 +134,8 @@ pub enum GgufError {
         /// Where its description stands the second time.
         offset: u64,
     },
-    /// A tensor has more dimensions than GGUF knows.
-    #[error("tensor {tensor:?} has {found} dimensions; GGUF knows at most 4")]
+    /// A tensor has no dimensions, or more than GGUF knows.
+    #[error("tensor {tensor:?} has {found} dimensions; 1 to 4 are possible")]
     Dimensions {
         /// The tensor's name.
         tensor: String,

@@ -173,7 +173,7 @@ fn tensors(cursor: &mut Cursor<'_>, count: u64) -> Parse<Vec<Described>> {
 fn tensor(cursor: &mut Cursor<'_>, name: &str) -> Parse<Described> {
     let what = What::Tensor(name);
     let dimensions = cursor.u32(what)?;
-    if dimensions > 4 {
+    if !(1..=4).contains(&dimensions) {
         return Err(GgufError::Dimensions { tensor: name.into(), found: dimensions }.into());
     }
     let mut shape = Vec::with_capacity(dimensions as usize);

@@ -104,7 +104,8 @@ const DEEPSEEK3: Pattern = (
     r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"##,
     Tail::Lines,
 );
-const CJK: Pattern = ("[一-龥ࠀ-一가-퟿]+", Tail::None);
+// llama.cpp takes the white space out of these ranges (U+3000 and others).
+const CJK: Pattern = (r"[[一-龥ࠀ-一가-퟿]--\s]+", Tail::None);
 const BLOOM: Pattern = (" ?[^(\\s|.,!?…。，、।۔،)]+", Tail::None);
 
 static RULES: &[Rule] = &[
@@ -222,7 +223,7 @@ impl PreTokenizer {
             return Err(Error::config("tokenizer.ggml.pre", problem));
         };
         let compile = |&(pattern, tail): &Pattern| {
-            let regex = Regex::new(&format!("{pattern}{}", tail.pattern()));
+            let regex = Regex::new(&(of_unicode_15_1(pattern) + tail.pattern()));
             regex.map(|r| (r, tail)).map_err(|e| Error::Tokenizer(e.to_string()))
         };
         let patterns = rule.patterns.iter().map(compile).collect::<Result<_>>()?;
@@ -241,6 +242,16 @@ impl PreTokenizer {
         }
         pieces
     }
+}
+
+/// llama.cpp's tables of letters, digits and so on are Unicode 15.1's, and so the vocabularies were
+/// learned; a character that is newer is neither.
+fn of_unicode_15_1(pattern: &str) -> String {
+    let mut pattern = pattern.to_owned();
+    for class in [r"\p{L}", r"\p{M}", r"\p{N}", r"\p{P}", r"\p{S}"] {
+        pattern = pattern.replace(class, &format!(r"[{class}&&\p{{Age=15.1}}]"));
+    }
+    pattern
 }
 
 fn cut<'t>(regex: &Regex, tail: Tail, text: &'t str, pieces: &mut Vec<&'t str>) {

@@ -1,0 +1,158 @@
+//! Flags that several subcommands share.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use mantissa::formats::{self, FormatRef};
+use mantissa::gpu::{GpuOptions, Without};
+use mantissa::model::sampler::SamplerOptions;
+
+/// Which GPU, and how much of it.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "GPU")]
+pub struct GpuArgs {
+    /// Use the adapter whose name or driver contains NAME, in any case (see `mantissa devices`)
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+
+    /// Leave capabilities of the adapter unused, to try what replaces them
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub without: Vec<Capability>,
+}
+
+/// A capability that can be left unused.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// 16-bit floats in shaders
+    F16,
+    /// Subgroup operations in shaders
+    Subgroups,
+    /// Limits above WebGPU's defaults, such as bindings over 128 MiB
+    Limits,
+}
+
+impl GpuArgs {
+    /// As the library wants it.
+    pub fn options(&self) -> GpuOptions {
+        let without = |c| self.without.contains(&c);
+        GpuOptions {
+            adapter: self.adapter.clone(),
+            without: Without {
+                f16: without(Capability::F16),
+                subgroups: without(Capability::Subgroups),
+                limits: without(Capability::Limits),
+            },
+        }
+    }
+}
+
+/// Which model, and how it is run.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Model")]
+pub struct ModelArgs {
+    /// A GGUF file [default: SmolLM2-135M-Instruct, fetched once and kept in the cache folder]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// Tokens that the KV cache can hold [default: what the model was trained for, up to
+    /// 2048]
+    #[arg(long, value_name = "N")]
+    pub context: Option<NonZeroUsize>,
+
+    /// Tokens of a prompt that are processed at a time; a larger chunk is faster and takes more
+    /// memory
+    #[arg(long, value_name = "N", default_value = "128")]
+    pub chunk: NonZeroUsize,
+}
+
+/// How a token is chosen.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Sampling")]
+pub struct SamplingArgs {
+    /// 0 always takes the likeliest token; higher is more random
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = non_negative, allow_negative_numbers = true)]
+    pub temperature: f32,
+
+    /// Choose among the K likeliest tokens; 0 among all
+    #[arg(long, value_name = "K", default_value_t = 40)]
+    pub top_k: usize,
+
+    /// Choose among the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = share, allow_negative_numbers = true)]
+    pub top_p: f32,
+
+    /// Leave out tokens less likely than P times the likeliest
+    #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = probability, allow_negative_numbers = true)]
+    pub min_p: f32,
+
+    /// Make recent tokens less likely; 1 does nothing
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = positive, allow_negative_numbers = true)]
+    pub repeat_penalty: f32,
+
+    /// How many recent tokens the penalty looks at
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub repeat_last_n: usize,
+
+    /// The same seed draws the same tokens
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl SamplingArgs {
+    /// As the library wants it.
+    pub fn options(&self) -> SamplerOptions {
+        SamplerOptions {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repeat_penalty: self.repeat_penalty,
+            repeat_last_n: self.repeat_last_n,
+            seed: self.seed,
+        }
+    }
+}
+
+/// A number format by its name.
+pub fn format(name: &str) -> Result<FormatRef, String> {
+    formats::by_name(name).map_err(|e| e.to_string())
+}
+
+fn non_negative(text: &str) -> Result<f32, String> {
+    number(text, |x| x >= 0.0, "0 or more")
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    number(text, |x| x > 0.0, "more than 0")
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    number(text, |x| (0.0..=1.0).contains(&x), "from 0 to 1")
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    number(text, |x| x > 0.0 && x <= 1.0, "above 0 and at most 1")
+}
+
+fn number(text: &str, good: impl Fn(f32) -> bool, wanted: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(x) if x.is_finite() && good(x) => Ok(x),
+        _ => Err(format!("must be a number, {wanted}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_outside_their_range_are_refused() {
+        for bad in ["nan", "inf", "-0.1", "x", ""] {
+            assert!(non_negative(bad).is_err(), "{bad}");
+            assert!(probability(bad).is_err(), "{bad}");
+        }
+        assert!(probability("1.01").is_err() && positive("0").is_err() && share("0").is_err());
+        assert_eq!((non_negative("0"), probability("1")), (Ok(0.0), Ok(1.0)));
+    }
+}

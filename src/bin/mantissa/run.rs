@@ -1,0 +1,121 @@
+//! `mantissa run`: one prompt, one answer.
+
+use anyhow::Result;
+use mantissa::model::{GenerateOptions, Message, Model};
+use mantissa::platform;
+use serde::Serialize;
+
+use crate::args::{GpuArgs, ModelArgs, SamplingArgs};
+use crate::engine::{Answer, Engine, answer};
+use crate::{devices, interrupt, output};
+
+const AFTER_HELP: &str = "\
+The text goes to standard output as it is made; progress and a closing line with speeds go to \
+standard error.
+
+Ctrl-C stops the generation and keeps the text so far: --json still prints its object, and the \
+exit code is 0. A second Ctrl-C, or one while the model loads, ends the program at once (130).";
+
+/// The flags of `run`.
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// What to ask
+    #[arg(long, value_name = "TEXT", required_unless_present = "list_adapters")]
+    prompt: Option<String>,
+
+    /// Continue the prompt as plain text, without the model's chat template
+    #[arg(long, conflicts_with = "system")]
+    raw: bool,
+
+    /// Instructions that come before the prompt
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+
+    /// Stop after this many tokens
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    max_tokens: usize,
+
+    /// Print one JSON object instead of text: text, token_ids, prompt_tokens, load_seconds,
+    /// prefill_seconds, decode_seconds, adapter, driver, peak_memory_bytes
+    #[arg(long)]
+    json: bool,
+
+    /// Print the adapters of this machine and stop
+    #[arg(long)]
+    list_adapters: bool,
+
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    gpu: GpuArgs,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    text: &'a str,
+    token_ids: &'a [u32],
+    prompt_tokens: usize,
+    load_seconds: f64,
+    prefill_seconds: f64,
+    decode_seconds: f64,
+    adapter: &'a str,
+    driver: &'a str,
+    peak_memory_bytes: Option<u64>,
+}
+
+/// Answers the prompt.
+pub async fn run(args: Args) -> Result<()> {
+    if args.list_adapters {
+        return devices::print_table().await;
+    }
+    interrupt::install();
+    let mut engine = Engine::open(&args.gpu, &args.model).await?;
+    // Before the kernels are compiled: a prompt that does not work should say so at once.
+    let tokens = prompt_tokens(&engine.model, &args)?;
+    let mut session = engine.session(tokens.len().saturating_add(args.max_tokens)).await?;
+    let tokenizer = engine.model.tokenizer()?;
+    let options = GenerateOptions {
+        max_tokens: args.max_tokens,
+        sampler: args.sampling.options(),
+        stop: tokenizer.end_of_generation().to_vec(),
+        ..Default::default()
+    };
+    let json = args.json;
+    let mut show = |piece: &str| if json { Ok(()) } else { output::print(piece) };
+    let answer = answer(tokenizer, &mut session, &tokens, options, &mut show).await?;
+    if json {
+        return output::json(&report(&engine, &answer));
+    }
+    output::line("")?;
+    output::note(answer.summary(&engine.adapter));
+    Ok(())
+}
+
+fn prompt_tokens(model: &Model, args: &Args) -> Result<Vec<u32>> {
+    let prompt = args.prompt.as_deref().unwrap_or_default();
+    if args.raw {
+        return Ok(model.tokenizer()?.encode(prompt, true, true)?);
+    }
+    let system = args.system.iter().map(Message::system);
+    let messages: Vec<_> = system.chain([Message::user(prompt)]).collect();
+    let text = model.chat_template()?.render(&messages, true)?;
+    Ok(model.tokenizer()?.encode_chat(&text)?)
+}
+
+fn report<'a>(engine: &'a Engine, answer: &'a Answer) -> Report<'a> {
+    Report {
+        text: &answer.text,
+        token_ids: &answer.ids,
+        prompt_tokens: answer.stats.prompt_tokens,
+        load_seconds: engine.load_seconds,
+        prefill_seconds: answer.stats.prefill_seconds,
+        decode_seconds: answer.stats.decode_seconds,
+        adapter: &engine.adapter,
+        driver: &engine.driver,
+        peak_memory_bytes: platform::peak_memory_bytes(),
+    }
+}

@@ -1,0 +1,294 @@
+//! Whole models: the golden files against llama-shaped logits in f64, however a prompt is cut and
+//! however many steps are in flight; and what goes wrong on the way.
+
+use std::sync::Arc;
+
+use mantissa::gpu::{Gpu, GpuOptions};
+use mantissa::model::{
+    Bytes, Finish, GenerateOptions, Model, SamplerOptions, Session, SessionOptions,
+};
+use mantissa::{Error, Result};
+use pollster::block_on;
+
+use crate::support::{Case, Outcome, case};
+
+/// A file of tests/golden/models, with what its script noted.
+struct Golden {
+    name: String,
+    tokens: Vec<u32>,
+    /// [tokens, vocabulary] in f64.
+    logits: Vec<f64>,
+    /// How far the oracle's own f32 twin strays: the size of f32 rounding in this model. Orders of
+    /// summation differ from it by no more than the worst case grows over it; see the derivation
+    /// of the same factor in tests/peers/test_shapes.py.
+    limit: f64,
+}
+
+const FLOAT32_ERRORS: f64 = 32.0;
+
+fn folder() -> std::path::PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "models"].iter().collect()
+}
+
+fn goldens() -> Vec<Golden> {
+    let text = std::fs::read_to_string(folder().join("models.json")).unwrap();
+    let all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let golden = |(name, about): (String, serde_json::Value)| {
+        let file = std::fs::File::open(folder().join(format!("{name}.npy"))).unwrap();
+        let logits = npyz::NpyFile::new(std::io::BufReader::new(file)).unwrap();
+        let ids = about["tokens"].as_array().unwrap().iter();
+        Golden {
+            tokens: ids.map(|id| id.as_u64().unwrap() as u32).collect(),
+            logits: logits.into_vec().unwrap(),
+            limit: FLOAT32_ERRORS * about["float32_error"].as_f64().unwrap(),
+            name,
+        }
+    };
+    all.into_iter().map(golden).collect()
+}
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(format!("{name}.gguf"))).unwrap()
+}
+
+fn load(gpu: &Gpu, data: Vec<u8>) -> Result<Model> {
+    block_on(Model::load(gpu, Arc::new(Bytes::new("golden", data)), &mut |_| {}))
+}
+
+fn session(gpu: &Gpu, name: &str, chunk: usize) -> Result<Session> {
+    let options = SessionOptions { context: Some(64), chunk };
+    block_on(load(gpu, bytes(name))?.session(&options))
+}
+
+const MODEL: &str = "tied_q4_1";
+
+pub fn trials() -> Vec<(String, Case)> {
+    let chunks = [64, 7, 1];
+    let logits = chunks.map(|chunk| {
+        case(format!("logits in chunks of {chunk}"), move |gpu| logits_are_right(gpu, chunk))
+    });
+    let others: [(&str, fn(&Gpu) -> Outcome); 9] = [
+        ("greedy is the best logit, however many steps are in flight", greedy),
+        ("an answer can be continued", continued),
+        ("a stop token ends it and leaves no trace", stopped),
+        ("a seed decides", seeded),
+        ("the context ends it", context_ends),
+        ("prompts that cannot be", bad_prompts),
+        ("a NaN is no answer", not_finite),
+        ("a lost device is told, and a new one goes on", lost),
+        ("a type that is not known is refused", unknown_type),
+    ];
+    let others = others.map(|(name, work)| case(name, work));
+    logits.into_iter().chain(others).collect()
+}
+
+fn logits_are_right(gpu: &Gpu, chunk: usize) -> Outcome {
+    for golden in goldens() {
+        let mut session = session(gpu, &golden.name, chunk)?;
+        let mut all = Vec::new();
+        block_on(session.logits(&golden.tokens, &mut |_, row| all.extend_from_slice(row)))?;
+        if all.len() != golden.logits.len() {
+            return Err(format!("{}: {} logits", golden.name, all.len()).into());
+        }
+        let errors = all.iter().zip(&golden.logits).map(|(a, b)| (f64::from(*a) - b).abs());
+        let worst = errors.fold(0.0, f64::max);
+        if worst.is_nan() || worst > golden.limit {
+            return Err(format!("{}: off by {worst:e} > {:e}", golden.name, golden.limit).into());
+        }
+    }
+    Ok(())
+}
+
+fn options(max_tokens: usize, in_flight: usize) -> GenerateOptions {
+    GenerateOptions { max_tokens, in_flight, ..Default::default() }
+}
+
+fn generate(
+    session: &mut Session,
+    prompt: &[u32],
+    options: GenerateOptions,
+) -> Result<(Vec<u32>, Option<Finish>)> {
+    block_on(async {
+        let mut ids = Vec::new();
+        let mut generation = session.generate(prompt, options);
+        while let Some(id) = generation.next().await? {
+            ids.push(id);
+        }
+        Ok((ids, generation.finish()))
+    })
+}
+
+/// What greedy decoding must give, from logits that another plan computes.
+fn best_by_logits(gpu: &Gpu, prompt: &[u32], count: usize) -> Result<Vec<u32>> {
+    let mut session = session(gpu, MODEL, 64)?;
+    let (mut ids, mut feed) = (Vec::new(), prompt.to_vec());
+    for _ in 0..count {
+        let mut best = 0;
+        block_on(
+            session.logits(&feed, &mut |_, row| best = mantissa::ops::argmax::reference(row)),
+        )?;
+        ids.push(best);
+        feed = vec![best];
+    }
+    Ok(ids)
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, want: &T) -> Outcome {
+    if got == want { Ok(()) } else { Err(format!("{what}: {got:?}, expected {want:?}").into()) }
+}
+
+const PROMPT: [u32; 3] = [5, 17, 42];
+
+fn greedy(gpu: &Gpu) -> Outcome {
+    let want = best_by_logits(gpu, &PROMPT, 20)?;
+    for in_flight in [1, 2, 5] {
+        let mut session = session(gpu, MODEL, 64)?;
+        let (ids, finish) = generate(&mut session, &PROMPT, options(20, in_flight))?;
+        expect("ids", &ids, &want)?;
+        expect("finish", &finish, &Some(Finish::Length))?;
+        let all: Vec<u32> = PROMPT.into_iter().chain(ids).collect();
+        expect("tokens", &session.tokens().to_vec(), &all)?;
+    }
+    Ok(())
+}
+
+fn continued(gpu: &Gpu) -> Outcome {
+    let (want, _) = generate(&mut session(gpu, MODEL, 64)?, &PROMPT, options(12, 2))?;
+    let mut session = session(gpu, MODEL, 2)?;
+    let (mut ids, _) = generate(&mut session, &PROMPT, options(5, 4))?;
+    ids.extend(generate(&mut session, &[], options(7, 3))?.0);
+    expect("ids", &ids, &want)?;
+    // A prompt that begins like the conversation costs only what is new in it.
+    let again: Vec<u32> = session.tokens()[..6].iter().copied().chain([9, 8]).collect();
+    expect("new tokens", &session.keep_prefix(&again).to_vec(), &vec![9, 8])?;
+    expect("kept", &session.tokens().len(), &6)
+}
+
+fn stopped(gpu: &Gpu) -> Outcome {
+    let (want, _) = generate(&mut session(gpu, MODEL, 64)?, &PROMPT, options(12, 1))?;
+    let stop = want[6];
+    let before = want.iter().position(|id| *id == stop).unwrap();
+    let mut session = session(gpu, MODEL, 64)?;
+    let stopping = GenerateOptions { stop: vec![stop], ..options(12, 4) };
+    let (ids, finish) = generate(&mut session, &PROMPT, stopping)?;
+    expect("ids", &ids, &want[..before].to_vec())?;
+    expect("finish", &finish, &Some(Finish::Stop))?;
+    // What was computed past the stop token must not show in what comes next.
+    session.truncate(PROMPT.len() + before);
+    let (rest, _) = generate(&mut session, &[], options(12 - before, 2))?;
+    expect("rest", &rest, &want[before..].to_vec())
+}
+
+fn seeded(gpu: &Gpu) -> Outcome {
+    let sample = |seed, top_k| -> Result<Vec<u32>> {
+        let sampler = SamplerOptions {
+            temperature: 1.5,
+            top_k,
+            top_p: 1.0,
+            min_p: 0.0,
+            seed,
+            ..Default::default()
+        };
+        let options = GenerateOptions { sampler, ..options(16, 2) };
+        Ok(generate(&mut session(gpu, MODEL, 64)?, &PROMPT, options)?.0)
+    };
+    expect("same seed", &sample(1, 0)?, &sample(1, 0)?)?;
+    if sample(1, 0)? == sample(2, 0)? {
+        return Err("16 draws by two seeds are the same".into());
+    }
+    expect("top 1", &sample(3, 1)?, &best_by_logits(gpu, &PROMPT, 16)?)
+}
+
+fn context_ends(gpu: &Gpu) -> Outcome {
+    let mut session = session(gpu, MODEL, 64)?;
+    let (ids, finish) = generate(&mut session, &PROMPT, options(1000, 3))?;
+    expect("finish", &finish, &Some(Finish::Context))?;
+    // The last token is known, but there is no place to feed it.
+    expect("length", &(PROMPT.len() + ids.len()), &65)
+}
+
+fn bad_prompts(gpu: &Gpu) -> Outcome {
+    let mut session = session(gpu, MODEL, 64)?;
+    let vocabulary = session.model().config().vocabulary as u32;
+    let long = generate(&mut session, &[1; 65], options(1, 1));
+    let outside = generate(&mut session, &[vocabulary], options(1, 1));
+    let none = generate(&mut session, &[], options(1, 1));
+    match (long, outside, none) {
+        (
+            Err(Error::ContextFull { tokens: 65, context: 64 }),
+            Err(Error::Token { id, .. }),
+            Err(Error::Shape { .. }),
+        ) if id == vocabulary => expect("tokens", &session.tokens().len(), &0),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+fn not_finite(gpu: &Gpu) -> Outcome {
+    let mut data = bytes(MODEL);
+    let gguf = block_on(mantissa::model::gguf::Gguf::read(&Bytes::new("golden", data.clone())))?;
+    let norm = gguf.tensor("output_norm.weight").unwrap();
+    data[norm.offset as usize..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let model = load(gpu, data)?;
+    let sampler = SamplerOptions { temperature: 1.0, ..Default::default() };
+    for options in [options(4, 3), GenerateOptions { sampler, ..options(4, 1) }] {
+        let mut session = block_on(model.session(&SessionOptions::default()))?;
+        match generate(&mut session, &PROMPT, options) {
+            Err(Error::NotFinite { position: 2 }) => {}
+            other => return Err(format!("{other:?}").into()),
+        }
+    }
+    let mut session = block_on(model.session(&SessionOptions::default()))?;
+    match block_on(session.logits(&PROMPT, &mut |_, _| {})) {
+        Err(Error::NotFinite { position: 0 }) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+/// A device of the trial's own, to be destroyed.
+fn own_device(gpu: &Gpu) -> Result<Gpu> {
+    let adapter = Some(gpu.info().name.clone());
+    block_on(Gpu::request(&GpuOptions { adapter, ..Default::default() }))
+}
+
+fn lost(gpu: &Gpu) -> Outcome {
+    let (want, _) = generate(&mut session(&own_device(gpu)?, MODEL, 64)?, &PROMPT, options(12, 2))?;
+    let first = own_device(gpu)?;
+    let mut session = session(&first, MODEL, 64)?;
+    let mut generation = session.generate(&PROMPT, options(12, 3));
+    let mut ids = Vec::new();
+    let told = loop {
+        match block_on(generation.next()) {
+            Ok(Some(id)) => ids.push(id),
+            other => break other,
+        }
+        if ids.len() == 4 {
+            first.device().destroy();
+        }
+    };
+    if !matches!(told, Err(Error::DeviceLost { .. })) {
+        return Err(format!("after {} tokens: {told:?}", ids.len()).into());
+    }
+    drop(generation);
+    block_on(session.rebuild(&own_device(gpu)?, &mut |_| {}))?;
+    let left = 12 - ids.len();
+    ids.extend(generate(&mut session, &[], options(left, 2))?.0);
+    expect("ids", &ids, &want)
+}
+
+fn unknown_type(gpu: &Gpu) -> Outcome {
+    use mantissa::model::gguf::{Value, Writer};
+    let mut writer = Writer::new("small");
+    writer.set("general.architecture", Value::String("llama".into()))?;
+    // IQ1_M: 56 bytes for 256 weights.
+    writer.tensor("token_embd.weight", &[256, 1], 29)?;
+    let data = writer.write(Vec::new(), &[&[0; 56]])?;
+    let before = gpu.allocated_bytes();
+    match load(gpu, data) {
+        Err(Error::UnsupportedType { tensor, type_name, .. }) => {
+            expect("tensor", &tensor.as_str(), &"token_embd.weight")?;
+            expect("type", &type_name.as_str(), &"IQ1_M")?;
+            expect("uploaded", &(gpu.allocated_bytes() <= before), &true)
+        }
+        other => Err(format!("{other:?}").into()),
+    }
+}

@@ -1,0 +1,448 @@
+//! The shaders without a GPU: every operation × format × capability is linked, validated, held
+//! against what Rust says of it, and translated to every language that a driver takes.
+//!
+//! Where Tint is on the path it reads them as a browser would; naga does not check that barriers
+//! stand in uniform control flow.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use mantissa::formats::{FORMATS, FormatRef};
+use mantissa::gpu::{Access, Caps, Class, Linked, Op, Variant, link_op};
+use mantissa::ops::{self, MAX_LOOP, OPS, STEP_WORDS};
+use naga::back::PipelineConstants;
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, StorageAccess, TypeInner};
+
+/// One kernel's text.
+struct Kernel {
+    op: &'static Op,
+    format: Option<FormatRef>,
+    caps: Caps,
+    linked: Linked,
+}
+
+impl Kernel {
+    fn name(&self) -> String {
+        let format = self.format.map_or("", |f| f.name());
+        let caps = [(self.caps.f16, " f16"), (self.caps.subgroups, " subgroups")];
+        let caps: String = caps.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        format!("{} {format}{caps}", self.op.name)
+    }
+
+    /// naga's report on the linked text, as file, line and excerpt.
+    fn failure(&self, report: &str) -> String {
+        // The place that the report shows; naga's `location` is that of any label.
+        let place = report.split_once("wgsl:").and_then(|(_, rest)| rest.split(':').next());
+        let line = place.and_then(|line| line.parse().ok()).unwrap_or(0);
+        format!("{}: {}", self.name(), self.linked.describe(line, report))
+    }
+
+    fn parse(&self) -> Result<Module, String> {
+        let text = &self.linked.text;
+        naga::front::wgsl::parse_str(text).map_err(|e| self.failure(&e.emit_to_string(text)))
+    }
+
+    /// Only what the device offers may be used.
+    fn validate(&self, module: &Module) -> Result<ModuleInfo, String> {
+        let mut allowed = Capabilities::empty();
+        allowed.set(Capabilities::SHADER_FLOAT16, self.caps.f16);
+        allowed.set(Capabilities::SUBGROUP, self.caps.subgroups);
+        let text = &self.linked.text;
+        Validator::new(ValidationFlags::all(), allowed)
+            .validate(module)
+            .map_err(|e| self.failure(&e.emit_to_string(text)))
+    }
+}
+
+/// Every operation × format (where it reads packed weights) × capability.
+fn kernels() -> Vec<Kernel> {
+    let mut kernels = Vec::new();
+    for op in OPS.iter().copied() {
+        let packed: Vec<_> = FORMATS.iter().copied().map(Some).collect();
+        for format in if op.packed { packed } else { vec![None] } {
+            for (f16, subgroups) in [(false, false), (true, false), (false, true), (true, true)] {
+                let caps = Caps { f16, subgroups, class: Class::Gpu };
+                kernels.push(Kernel { op, format, caps, linked: link_op(op, format, caps) });
+            }
+        }
+    }
+    kernels
+}
+
+/// Runs a check on every kernel and reports all that fail.
+fn on_every_kernel(check: impl Fn(&Kernel) -> Result<(), String>) {
+    let kernels = kernels();
+    let failures: Vec<String> = kernels.iter().filter_map(|k| check(k).err()).collect();
+    let (bad, all) = (failures.len(), kernels.len());
+    assert!(failures.is_empty(), "{bad} of {all} kernels fail:\n{}", failures.join("\n"));
+}
+
+#[test]
+fn every_kernel_links_and_validates() {
+    on_every_kernel(|kernel| kernel.validate(&kernel.parse()?).map(|_| ()));
+}
+
+/// Group 0, binding 0 is `params`; the others follow in the order of the operation's table.
+#[test]
+fn bindings_are_what_the_operation_says() {
+    on_every_kernel(|kernel| {
+        let module = kernel.parse()?;
+        let mut found: Vec<_> = module
+            .global_variables
+            .iter()
+            .filter_map(|(_, v)| Some((v.binding?, v.name.clone()?, v.space)))
+            .collect();
+        found.sort_by_key(|(at, ..)| (at.group, at.binding));
+        let found: Vec<_> = found.into_iter().map(|(b, n, s)| (b.group, b.binding, n, s)).collect();
+
+        let space = |access| match access {
+            Access::Read => AddressSpace::Storage { access: StorageAccess::LOAD },
+            Access::Write => {
+                AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE }
+            }
+            Access::Uniform => AddressSpace::Uniform,
+        };
+        let mut declared = vec![(0, 0, "params".to_string(), AddressSpace::Uniform)];
+        declared.extend(
+            kernel
+                .op
+                .bindings
+                .iter()
+                .zip(1..)
+                .map(|(b, i)| (0, i, b.name.to_string(), space(b.access))),
+        );
+        if found == declared {
+            return Ok(());
+        }
+        Err(format!("{}: WGSL binds {found:?}, Rust {declared:?}", kernel.name()))
+    });
+}
+
+/// Members (name, offset) and size of the struct behind the global variable of this name.
+fn layout(module: &Module, variable: &str) -> Option<(Vec<(String, usize)>, usize)> {
+    let (_, variable) =
+        module.global_variables.iter().find(|(_, v)| v.name.as_deref() == Some(variable))?;
+    let TypeInner::Struct { members, span } = &module.types[variable.ty].inner else { return None };
+    let member = |m: &naga::StructMember| (m.name.clone().unwrap_or_default(), m.offset as usize);
+    Some((members.iter().map(member).collect(), *span as usize))
+}
+
+#[test]
+fn uniforms_have_the_layout_that_rust_gives_them() {
+    on_every_kernel(|kernel| {
+        let module = kernel.parse()?;
+        let named = |(name, at): &(&str, usize)| (name.to_string(), *at);
+        let params = kernel.op.params;
+        let declared = (params.fields.iter().map(named).collect(), params.size);
+        if layout(&module, "params") != Some(declared) {
+            let found = layout(&module, "params");
+            return Err(format!("{}: Params is {found:?}, in Rust {params:?}", kernel.name()));
+        }
+        let step = vec![("position".to_string(), 0), ("rows".to_string(), 4)];
+        match layout(&module, "step") {
+            Some(found) if found != (step, STEP_WORDS * 4) => {
+                Err(format!("{}: Step is {found:?}", kernel.name()))
+            }
+            _ => Ok(()),
+        }
+    });
+}
+
+/// Values of the override constants that the operations' `record` functions use, one list per
+/// pipeline worth translating; the format's own come on top.
+fn pipelines(kernel: &Kernel) -> Vec<Variant> {
+    let lists: &[&[(&'static str, f64)]] = match kernel.op.name {
+        "attention" => &[&[("WIDTH", 20.0), ("TEAMS", 3.0)], &[("WIDTH", 64.0), ("TEAMS", 1.0)]],
+        "dequantize" => &[&[("GATHER", 1.0)], &[("ROW_TILE", 8.0)]],
+        "glu" => &[&[("ACT", 0.0)], &[("ACT", 1.0)]],
+        "rope" => &[&[("NEOX", 0.0)], &[("NEOX", 1.0)]],
+        "matmul" => &[
+            &[("LANES", 8.0), ("SPLIT", 1.0), ("TILE_M", 16.0), ("ROW_TILE", 8.0)],
+            &[("LANES", 64.0), ("SPLIT", 16.0), ("TILE_M", 1.0), ("BIAS", 1.0)],
+            &[
+                ("LANES", 64.0),
+                ("SPLIT", 4.0),
+                ("TILE_M", 16.0),
+                ("TAIL", 1.0),
+                ("ACCUMULATE", 1.0),
+            ],
+        ],
+        _ => &[&[]],
+    };
+    let variant = |list: &&[(&'static str, f64)]| match kernel.format {
+        Some(format) => Variant::of(list).packed(format),
+        None => Variant::of(list),
+    };
+    lists.iter().map(variant).collect()
+}
+
+#[test]
+fn every_kernel_translates_to_every_shading_language() {
+    on_every_kernel(|kernel| {
+        let module = kernel.parse()?;
+        let info = kernel.validate(&module)?;
+        let mut failures = Vec::new();
+        for variant in pipelines(kernel) {
+            if let Err(e) = translate(kernel, &module, &info, &variant) {
+                failures.push(format!("{} {:?}: {e}", kernel.name(), variant.constants));
+            }
+        }
+        if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+    });
+}
+
+/// To SPIR-V, MSL, HLSL and GLSL, the overrides resolved first.
+fn translate(
+    kernel: &Kernel,
+    module: &Module,
+    info: &ModuleInfo,
+    variant: &Variant,
+) -> Result<(), String> {
+    use naga::back::{glsl, hlsl, msl, pipeline_constants, spv};
+    let stage = naga::ShaderStage::Compute;
+    let constants: PipelineConstants =
+        variant.constants.iter().map(|(name, value)| (name.to_string(), *value)).collect();
+    let entry = Some((stage, "main"));
+    let resolved = pipeline_constants::process_overrides(module, info, entry, &constants);
+    let (module, info) = resolved.map_err(|e| format!("overrides: {e}"))?;
+
+    let options = spv::Options { lang_version: (1, 3), ..Default::default() };
+    let words =
+        spv::write_vec(&module, &info, &options, None).map_err(|e| format!("SPIR-V: {e}"))?;
+
+    let options = msl::Options { lang_version: (2, 4), ..Default::default() };
+    let written = msl::write_string(&module, &info, &options, &Default::default());
+    let (metal, _) = written.map_err(|e| format!("MSL: {e}"))?;
+
+    // Shader model 5.1 is FXC's, the oldest that WebGPU meets.
+    let newer = kernel.caps.f16 || kernel.caps.subgroups;
+    let shader_model = if newer { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V5_1 };
+    let options = hlsl::Options { shader_model, ..Default::default() };
+    let (mut text, pipeline) = (String::new(), hlsl::PipelineOptions::default());
+    let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None);
+    written.map_err(|e| format!("HLSL: {e}"))?;
+
+    let mut gl = String::new();
+    let options = glsl::Options { version: glsl::Version::Desktop(450), ..Default::default() };
+    let pipeline =
+        glsl::PipelineOptions { shader_stage: stage, entry_point: "main".into(), multiview: None };
+    let policies = naga::proc::BoundsCheckPolicies::default();
+    glsl::Writer::new(&mut gl, &module, &info, &options, &pipeline, policies)
+        .and_then(|mut writer| writer.write())
+        .map_err(|e| format!("GLSL: {e}"))?;
+
+    // A writer that drops what it cannot write would say so only by its silence.
+    let empty = [words.is_empty(), metal.is_empty(), text.is_empty(), gl.is_empty()];
+    if empty.contains(&true) { Err(format!("empty translations: {empty:?}")) } else { Ok(()) }
+}
+
+/// Tint also checks that barriers and subgroup operations stand in uniform control flow.
+#[test]
+fn tint_takes_every_kernel() {
+    if Command::new("tint")
+        .arg("--help")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_err()
+    {
+        // Straight to stderr: the test harness swallows what is printed.
+        let note =
+            "\nNOT TESTED: no `tint` on the path, so nobody has checked barrier uniformity\n";
+        std::io::stderr().write_all(note.as_bytes()).expect("stderr takes a note");
+        return;
+    }
+    on_every_kernel(|kernel| {
+        // naga refuses this directive; the browser's platform layer adds it.
+        let enable = if kernel.caps.subgroups { "enable subgroups;\n" } else { "" };
+        let said = tint(&format!("{enable}{}", kernel.linked.text));
+        said.map_err(|said| format!("{}: {said}", kernel.name()))
+    });
+}
+
+fn tint(text: &str) -> Result<(), String> {
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let name = format!("mantissa-tint-{}-{next}.wgsl", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, text).map_err(|e| e.to_string())?;
+    let ran = Command::new("tint").args(["--format", "wgsl"]).arg(&path).output();
+    // A file that stays behind harms nobody.
+    let _ = std::fs::remove_file(&path);
+    let ran = ran.map_err(|e| e.to_string())?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    if ran.status.success() { Ok(()) } else { Err(said.into_owned()) }
+}
+
+/// The check itself must see what naga does not: a barrier that only some lanes reach.
+#[test]
+fn the_checkers_refuse_what_is_wrong() {
+    let text = "@compute @workgroup_size(8)\nfn main(@builtin(local_invocation_index) i: u32) {\n if i < 4u { workgroupBarrier(); }\n}\n";
+    if Command::new("tint").arg("--help").output().is_ok() {
+        assert!(tint(text).is_err(), "Tint passes a barrier in varying control flow");
+    }
+    let caps = Caps { f16: false, subgroups: false, class: Class::Gpu };
+    let mut linked = Linked::default();
+    linked.push("ops/x.wgsl", "fn f() -> u32 {\n    return 1.5;\n}\n");
+    let kernel = Kernel { op: OPS[0], format: None, caps, linked };
+    let failure = match kernel.parse() {
+        Ok(module) => kernel.validate(&module).expect_err("naga passes a float as u32"),
+        Err(failure) => failure,
+    };
+    assert!(failure.contains("shaders/ops/x.wgsl:2"), "{failure}");
+
+    let mut linked = Linked::default();
+    linked.push("ops/y.wgsl", "fn f() -> f32 {\n    return subgroupAdd(1.0);\n}\n");
+    let kernel = Kernel { linked, ..kernel };
+    let module = kernel.parse().expect("naga knows subgroups without a directive");
+    assert!(kernel.validate(&module).is_err(), "subgroups pass where the device has none");
+}
+
+/// Subgroup operations stand in one part, and no number in it is a subgroup's size.
+#[test]
+fn no_kernel_knows_a_subgroup_size() {
+    let mut parts = HashSet::new();
+    for kernel in kernels() {
+        for (line, text) in kernel.linked.text.lines().enumerate() {
+            let code = text.split("//").next().unwrap_or_default();
+            if code.contains("subgroup") {
+                parts.insert(kernel.linked.locate(line + 1).0.to_string());
+            }
+        }
+    }
+    assert_eq!(parts, HashSet::from(["lib/reduce_subgroup.wgsl".to_string()]));
+
+    let caps = Caps { f16: false, subgroups: true, class: Class::Gpu };
+    let linked = link_op(&ops::rms_norm::OP, None, caps);
+    for (line, text) in linked.text.lines().enumerate() {
+        if linked.locate(line + 1).0 != "lib/reduce_subgroup.wgsl" {
+            continue;
+        }
+        let code = text.split("//").next().unwrap_or_default();
+        let words = code.split(|c: char| !c.is_alphanumeric() && c != '.' && c != '_');
+        let numbers = words.filter(|w| w.starts_with(|c: char| c.is_ascii_digit()));
+        for number in numbers {
+            let fine = ["0u", "1u", "0.0", "0"].contains(&number);
+            assert!(fine, "lib/reduce_subgroup.wgsl has the number {number}: {text}");
+        }
+    }
+}
+
+/// The widest grid that WebGPU promises.
+const WIDEST: u32 = 65_535;
+
+/// Rows × values at the largest shapes that we mean to run: a vocabulary of 262,144, an FFN of
+/// 28,672, prefill in chunks of up to 2,048.
+#[test]
+fn grids_stay_within_the_limit_at_the_largest_shapes() {
+    let (vocabulary, wide, rows) = (262_144, 28_672, 2_048);
+    let mut grids = vec![
+        ("argmax", ops::argmax::workgroups(vocabulary).expect("argmax")),
+        ("glu", ops::glu::workgroups(wide, rows)),
+        ("rms_norm", ops::rms_norm::workgroups(rows)),
+        ("softmax", ops::softmax::workgroups(1_000_000, 65_536).expect("softmax")),
+    ];
+    let kv = ops::kv_append::Params { width: 8_192, ..Default::default() };
+    grids.push(("kv_append", ops::kv_append::workgroups(&kv, rows)));
+    let rope = ops::rope::Params { heads: 128, head_dim: 256, pairs: 128, stride: 0 };
+    grids.push(("rope", ops::rope::workgroups(&rope, rows)));
+    let table = ops::dequantize::Params {
+        chunks: 8_192 / 32,
+        rows: vocabulary as u32,
+        ..Default::default()
+    };
+    let grid = ops::dequantize::workgroups(&table);
+    // Folding must still cover every lane.
+    let lanes = u64::from(grid[0]) * u64::from(grid[1]) * 64;
+    assert!(lanes >= u64::from(table.rows) * u64::from(table.chunks) * 4);
+    grids.push(("dequantize", grid));
+    let heads = ops::attention::Params { head_dim: 128, group: 8, ..Default::default() };
+    let grid = ops::attention::workgroups(&heads, 128, rows, 8_192).expect("attention");
+    grids.push(("attention", grid));
+    for class in [Class::Gpu, Class::Software] {
+        for m in [1, 8, rows] {
+            let tile = ops::matmul::Tile::choose(class, m);
+            let grid = ops::matmul::workgroups(&tile, wide / 32, vocabulary, m).expect("matmul");
+            grids.push(("matmul", grid));
+        }
+    }
+    for (op, grid) in &grids {
+        let within = grid.iter().all(|n| (1..=WIDEST).contains(n));
+        assert!(within, "{op}: {grid:?}");
+    }
+    let tried: HashSet<_> = grids.iter().map(|(op, _)| *op).collect();
+    let all: HashSet<_> = OPS.iter().map(|op| op.name).collect();
+    assert_eq!(tried, all, "every operation has its largest shape here");
+}
+
+/// A fold covers every group, in no more than it must.
+#[test]
+fn folding_covers_every_row() {
+    for rows in [1usize, 2, 65_535, 65_536, 65_537, 131_071, 1_000_003] {
+        let [x, y, z] = ops::softmax::workgroups(rows, 10).expect("short rows");
+        let groups = x as usize * y as usize;
+        assert!(x <= WIDEST && y <= WIDEST && z == 1, "{rows}: {x} × {y} × {z}");
+        assert!((rows..rows + y as usize).contains(&groups), "{rows}: {x} × {y}");
+    }
+}
+
+/// The bound that each operation claims, recounted here from its WGSL, loop by loop: the largest
+/// shape that it takes stays below the driver's limit, and the next one is refused.
+#[test]
+fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
+    // softmax, LANES 256: two loops over the row, and 8 halvings.
+    let softmax = |cols: usize| (2 * cols.div_ceil(256) + 8) as u64;
+    let largest = boundary(|cols| ops::softmax::workgroups(1, cols).is_ok());
+    assert!(softmax(largest) <= MAX_LOOP && softmax(largest + 1) > MAX_LOOP, "softmax {largest}");
+
+    // argmax, LANES 256: one loop over the row, and 8 halvings.
+    let argmax = |cols: usize| (cols.div_ceil(256) + 8) as u64;
+    let largest = boundary(|cols| ops::argmax::workgroups(cols).is_ok());
+    assert!(argmax(largest) <= MAX_LOOP && argmax(largest + 1) > MAX_LOOP, "argmax {largest}");
+
+    // attention, LANES 64: for each block of 64 positions itself, the score's vec4s and a team's
+    // share of the positions; at the end a loop over the other teams.
+    for head_dim in [32u32, 64, 80, 128, 256] {
+        let params = ops::attention::Params { head_dim, ..Default::default() };
+        let width = u64::from(head_dim / 4);
+        let teams = 64 / width;
+        let exact = |context: usize| {
+            context.div_ceil(64) as u64 * (1 + width + 64u64.div_ceil(teams)) + teams - 1
+        };
+        let takes = |context| ops::attention::workgroups(&params, 1, 1, context).is_ok();
+        let largest = boundary(takes);
+        assert!(exact(largest) <= MAX_LOOP, "attention {head_dim} takes {largest}");
+    }
+
+    // matmul: per chunk its own loop, 4 eights, TILE_M rows each; then the rows of x: the store's 4
+    // and SPLIT − 1 partial sums; and the loop that clears the sums.
+    for (lanes, split) in [(8, 1), (64, 16), (64, 4)] {
+        for m in [1, 2, 4, 8, 16] {
+            let tile = ops::matmul::Tile { lanes, split, m };
+            let exact = |chunks: usize| {
+                chunks.div_ceil(split) * (1 + 4 * (1 + m)) + m * (1 + 1 + 4 + (split - 1))
+            };
+            let takes = |chunks| ops::matmul::workgroups(&tile, chunks, 1, m).is_ok();
+            let largest = boundary(takes);
+            assert!(exact(largest) as u64 <= MAX_LOOP, "{tile:?} takes {largest} chunks");
+        }
+    }
+
+    // rms_norm, LANES 64: two loops over the row, and a reduction of at most 64.
+    let rms_norm = |cols: usize| (2 * cols.div_ceil(64) + 64) as u64;
+    let largest = boundary(|cols| ops::rms_norm::check_cols(cols).is_ok());
+    assert!(rms_norm(largest) <= MAX_LOOP, "rms_norm {largest}");
+}
+
+/// The largest shape that is taken, given that every smaller one is.
+fn boundary(takes: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (1, 1 << 40);
+    assert!(takes(low) && !takes(high), "no boundary");
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if takes(middle) { low = middle } else { high = middle }
+    }
+    low
+}

@@ -1,0 +1,210 @@
+//! `cargo xtask test`: every suite there is, by name.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use crate::report::Report;
+use crate::shell::{Result, cargo, command, output, run as execute, target};
+use crate::{drivers, python, system};
+
+/// One suite: a name and what it runs.
+struct Suite {
+    name: String,
+    run: Box<Run>,
+}
+
+type Run = dyn Fn(&Setup) -> Result<()>;
+
+/// What setting up found; a suite that needs a missing piece fails with its name.
+#[derive(Default)]
+struct Setup {
+    lavapipe: Option<PathBuf>,
+    swiftshader: Option<PathBuf>,
+    python: Option<PathBuf>,
+    model: Option<PathBuf>,
+}
+
+/// Runs all suites, or those whose name contains one of `filters`.
+pub fn run(filters: &[String]) -> ExitCode {
+    let suites = all();
+    if filters.iter().any(|f| f == "--list") {
+        suites.iter().for_each(|s| println!("{}", s.name));
+        return ExitCode::SUCCESS;
+    }
+    let chosen: Vec<_> = suites
+        .into_iter()
+        .filter(|s| filters.is_empty() || filters.iter().any(|f| s.name.contains(f.as_str())))
+        .collect();
+    if chosen.is_empty() {
+        eprintln!("error: no suite is called {filters:?}; see cargo xtask test --list");
+        return ExitCode::from(2);
+    }
+    let mut report = Report::default();
+    let setup = set_up(&mut report);
+    for suite in chosen {
+        report.run(&suite.name, || (suite.run)(&setup));
+    }
+    finish(&report)
+}
+
+/// Sets up what the suites need and nothing else.
+pub fn setup_only() -> ExitCode {
+    let mut report = Report::default();
+    set_up(&mut report);
+    finish(&report)
+}
+
+fn finish(report: &Report) -> ExitCode {
+    print!("{}", report.table());
+    if report.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn set_up(report: &mut Report) -> Setup {
+    report.run("set up: Rust", system::rust_parts);
+    Setup {
+        lavapipe: report.run("set up: lavapipe", drivers::ensure_lavapipe),
+        swiftshader: report.run("set up: SwiftShader", drivers::ensure_swiftshader),
+        python: report.run("set up: Python packages", python::ensure_venv),
+        model: report.run("set up: default model", default_model),
+    }
+}
+
+/// The `mantissa` that the suites call: of the dev profile, which is optimised and checks
+/// overflows and debug assertions.
+fn binary() -> PathBuf {
+    target().join("debug/mantissa")
+}
+
+fn default_model() -> Result<PathBuf> {
+    python::ensure_pip();
+    execute(&mut cargo("build --bin mantissa"))?;
+    let shown = output(command(binary()).arg("fetch"))?;
+    Ok(PathBuf::from(shown.trim()))
+}
+
+/// All but the documentation's examples, which cargo runs only by themselves, and the benches.
+const TESTS: &str = "test --workspace --lib --bins --tests --examples --no-fail-fast";
+
+/// THE list of suites, in the order in which they run: what fails fast comes first.
+fn all() -> Vec<Suite> {
+    let wasm = "--target wasm32-unknown-unknown";
+    let mut suites = vec![
+        plain("rustfmt", "fmt --all --check"),
+        plain("clippy (native)", "clippy --workspace --all-targets -- -D warnings"),
+        plain("clippy (wasm32)", &format!("clippy --all-targets {wasm} -- -D warnings")),
+        plain("build (wasm32, library)", &format!("build --lib --no-default-features {wasm}")),
+        plain("build (native, library)", "check --lib --no-default-features"),
+        on_both_drivers("cargo test", TESTS),
+        on_lavapipe("gpu (lavapipe, subgroups of 4)", "128"),
+        on_lavapipe("gpu (lavapipe, subgroups of 16)", "512"),
+        plain("cargo test --doc", "test --workspace --doc"),
+        documentation(),
+        model_suite(),
+    ];
+    suites.extend(peers().unwrap_or_else(|error| vec![missing("peers", error)]));
+    suites
+}
+
+fn plain(name: &str, args: &str) -> Suite {
+    let args = args.to_owned();
+    Suite { name: name.into(), run: Box::new(move |_| execute(&mut cargo(&args))) }
+}
+
+/// With both drivers on offer: GPU tests run on each adapter they see, and fail if one that
+/// `MANTISSA_REQUIRE_ADAPTERS` names is not there.
+fn on_both_drivers(name: &str, args: &str) -> Suite {
+    let args = args.to_owned();
+    let run = move |setup: &Setup| execute(with_drivers(&mut cargo(&args), setup)?);
+    Suite { name: name.into(), run: Box::new(run) }
+}
+
+/// lavapipe's subgroup is as wide as the vectors it compiles for: 8 by itself, 4 and 16 here.
+fn on_lavapipe(name: &str, vector_bits: &'static str) -> Suite {
+    let run = move |setup: &Setup| {
+        let lavapipe = present(&setup.lavapipe, "lavapipe")?;
+        execute(
+            cargo("test --test gpu")
+                .env("VK_ICD_FILENAMES", lavapipe)
+                .env("MANTISSA_REQUIRE_ADAPTERS", "llvmpipe")
+                .env("LP_NATIVE_VECTOR_WIDTH", vector_bits)
+                .env("XDG_RUNTIME_DIR", runtime_dir()?),
+        )
+    };
+    Suite { name: name.into(), run: Box::new(run) }
+}
+
+fn documentation() -> Suite {
+    let run =
+        |_: &Setup| execute(cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"));
+    Suite { name: "cargo doc".into(), run: Box::new(run) }
+}
+
+/// Tests in Rust that read the default model.
+fn model_suite() -> Suite {
+    let run = |setup: &Setup| {
+        let mut cargo = cargo("test --test model_text");
+        let model = present(&setup.model, "the default model")?;
+        execute(with_drivers(cargo.env("MANTISSA_MODEL", model), setup)?)
+    };
+    Suite { name: "model_text".into(), run: Box::new(run) }
+}
+
+/// A suite that cannot even be listed: it fails, so that it is not overlooked.
+fn missing(name: &str, error: String) -> Suite {
+    Suite { name: name.into(), run: Box::new(move |_| Err(error.clone())) }
+}
+
+/// A suite for each file of tests that hold our program against llama.cpp, gguf and numpy.
+fn peers() -> Result<Vec<Suite>> {
+    let folder = "tests/peers";
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))?;
+    let mut files: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("test_") && name.ends_with(".py"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{folder}: no test_*.py"));
+    }
+    Ok(files.into_iter().map(|file| pytest(format!("{folder}/{file}"))).collect())
+}
+
+fn pytest(file: String) -> Suite {
+    let name = file.trim_start_matches("tests/").trim_end_matches(".py").replace("/test_", ": ");
+    let run = move |setup: &Setup| {
+        let mut pytest = command(present(&setup.python, "Python packages")?);
+        pytest
+            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", &file])
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("MANTISSA_LAVAPIPE_ICD", present(&setup.lavapipe, "lavapipe")?)
+            .env("MANTISSA_SWIFTSHADER_ICD", present(&setup.swiftshader, "SwiftShader")?)
+            .env("MANTISSA_BIN", binary())
+            .env("MANTISSA_MODEL", present(&setup.model, "the default model")?);
+        execute(with_drivers(&mut pytest, setup)?)
+    };
+    Suite { name, run: Box::new(run) }
+}
+
+fn with_drivers<'a>(command: &'a mut Command, setup: &Setup) -> Result<&'a mut Command> {
+    let lavapipe = present(&setup.lavapipe, "lavapipe")?;
+    let swiftshader = present(&setup.swiftshader, "SwiftShader")?;
+    Ok(command
+        .env("VK_ICD_FILENAMES", drivers::icd_filenames(&[lavapipe, swiftshader]))
+        .env("MANTISSA_REQUIRE_ADAPTERS", "llvmpipe,SwiftShader")
+        .env("XDG_RUNTIME_DIR", runtime_dir()?))
+}
+
+fn present<'a>(thing: &'a Option<PathBuf>, name: &str) -> Result<&'a PathBuf> {
+    thing.as_ref().ok_or_else(|| format!("{name} could not be set up; see above"))
+}
+
+/// Mesa complains on standard error where this folder is not set.
+fn runtime_dir() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("XDG_RUNTIME_DIR") {
+        return Ok(dir.into());
+    }
+    let dir = target().join("runtime");
+    std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    Ok(dir)
+}
