@@ -361,9 +361,14 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
     let lanes = u64::from(grid[0]) * u64::from(grid[1]) * 64;
     assert!(lanes >= u64::from(table.rows) * u64::from(table.chunks) * 4);
     grids.push(("dequantize", grid));
-    let table =
-        ops::quantize::Params { chunks: 256, rows: vocabulary as u32, ..Default::default() };
-    grids.push(("quantize", ops::quantize::workgroups(&table, 1)));
+    let x =
+        ops::quantize::Params { chunks: 8_192 / 32, rows: vocabulary as u32, ..Default::default() };
+    for group in [1, 2] {
+        let grid = ops::quantize::workgroups(&x, group);
+        let lanes = u64::from(grid[0]) * u64::from(grid[1]) * 64;
+        assert!(lanes >= u64::from(x.rows) * u64::from(x.chunks).div_ceil(group as u64));
+        grids.push(("quantize", grid));
+    }
     let heads = ops::attention::Params { head_dim: 128, group: 8, ..Default::default() };
     let grid = ops::attention::workgroups(&heads, 128, rows, 8_192).expect("attention");
     grids.push(("attention", grid));

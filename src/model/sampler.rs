@@ -103,7 +103,7 @@ impl Sampler {
         &self.options
     }
 
-    /// Chooses a token from `logits` ([vocabulary], changed by the penalty), where `recent` are all
+    /// Chooses a token from `logits` (`[vocabulary]`, changed by the penalty), where `recent` are all
     /// tokens so far, the last one last.
     ///
     /// Errors: [`Error::NotFinite`] (its position is that of the last token of `recent`) for a NaN,

@@ -38,7 +38,7 @@ pub fn workgroups(cols: usize) -> Result<Grid> {
     Ok([1, 1, 1])
 }
 
-/// Records y[to] = argmax x[0..cols].
+/// Records `y[to] = argmax x[0..cols]`.
 ///
 /// # Errors
 /// As [`workgroups`].

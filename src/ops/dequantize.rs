@@ -46,7 +46,7 @@ pub fn workgroups(params: &Params) -> Grid {
     fold(lanes.div_ceil(LANES as usize))
 }
 
-/// Records y[m, :] = W[ids[m], :] for `rows` ids.
+/// Records `y[m, :] = W[ids[m], :]` for `rows` ids.
 ///
 /// # Errors
 /// What the plan says.

@@ -80,7 +80,7 @@ impl Tile {
 /// The grid for `rows` rows of W and `m` rows of x, K being `chunks` chunks.
 ///
 /// # Errors
-/// [`Error::Limit`] for a K so large that an invocation would loop too long.
+/// [`Error::Limit`](crate::Error::Limit) for a K so large that an invocation would loop too long.
 pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<Grid> {
     let per_chunk = 1 + 4 * (1 + tile.m);
     let reduce = tile.m * (1 + 4 + tile.split);
@@ -163,7 +163,7 @@ pub fn record_tiled(
 /// the result is rows of N floats.
 ///
 /// # Errors
-/// [`Error::Shape`] where the slices disagree; what the device says.
+/// [`Error::Shape`](crate::Error::Shape) where the slices disagree; what the device says.
 pub async fn matmul(
     gpu: &Gpu,
     format: FormatRef,

@@ -46,7 +46,8 @@ pub fn group(planes: &[Plane]) -> usize {
     planes.iter().map(|p| p.chunks).max().unwrap_or(1)
 }
 
-/// A lane per `group` chunks, folded into two dimensions.
+/// A lane per `group` chunks, folded into two dimensions. A lane loops a few hundred times per
+/// chunk, whatever the shape.
 pub fn workgroups(params: &Params, group: usize) -> Grid {
     let lanes = params.rows as usize * (params.chunks as usize).div_ceil(group);
     fold(lanes.div_ceil(LANES as usize))

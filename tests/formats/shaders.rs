@@ -13,13 +13,12 @@ const LIB: [&str; 4] = [
 /// The least that an operation gives to a format part. A part that names a buffer, or anything
 /// else that is not in its contract, does not resolve.
 const STUB: &str = "
-struct StubParams { chunks: u32, bases: vec4<u32> }
+struct StubParams { chunks: u32, plane1: u32, plane2: u32 }
 @group(0) @binding(0) var<uniform> params: StubParams;
 @group(0) @binding(1) var<storage, read> stub_in: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> stub_out: array<vec4<f32>>;
 fn load_vec4(i: u32) -> vec4<u32> { return stub_in[i]; }
 fn load_word(i: u32) -> u32 { return stub_in[i / 4u][i % 4u]; }
-fn plane(p: u32) -> u32 { return params.bases[p]; }
 @compute @workgroup_size(1)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let block: Block = load_block(id.x, id.y);

@@ -129,20 +129,17 @@ fn magnitudes(gpu: &Gpu, format: FormatRef) -> Outcome {
 fn ties(gpu: &Gpu, format: FormatRef) -> Outcome {
     let mut random = Random::new(62);
     let mut x = Vec::new();
-    for top in [8.0f32, 15.0, 16.0, 31.0, 127.0] {
-        for round in 0..64 {
+    for round in 0..200 {
+        for top in [8, 15, 16, 31, 127] {
             // A step with few bits makes exact ties; from then on they are near ones.
-            let step = if round < 8 { 1.0 } else { random.uniform() as f32 + 0.5 };
+            let step = if round < 8 { 1.0 } else { random.uniform() + 0.5 };
             let sign = if random.below(2) == 0 { 1.0 } else { -1.0 };
-            let mut near_middle = |_| {
-                let middle = (random.below(2 * top as usize) as f32 - top + 0.5) * step;
-                f32::from_bits(middle.to_bits() + random.below(7) as u32 - 3)
-            };
-            let mut block: Vec<f32> = (0..CHUNK).map(&mut near_middle).collect();
-            block[random.below(CHUNK)] = sign * top * step;
-            // The same without negative weights, for formats with a minimum.
-            x.extend(block.iter().map(|v| v.abs()));
-            x.extend(block);
+            let least = -random.uniform() * 0.5f64.powi(random.below(30) as i32);
+            x.extend(between(&mut random, (0.0, step), (-top, top), sign * f64::from(top) * step));
+            // For formats with a minimum: from 0 up, or from just below it, so that taking the
+            // minimum away has something to round.
+            let least = if round % 4 == 0 { 0.0 } else { least };
+            x.extend(between(&mut random, (least, step), (0, top), least + f64::from(top) * step));
         }
     }
     check(gpu, "between codes", format, &x, 64)?;
@@ -158,6 +155,24 @@ fn ties(gpu: &Gpu, format: FormatRef) -> Outcome {
         .map(|_| 2f32.powi(random.below(48) as i32 - 30) * random.below(4096) as f32)
         .collect();
     check(gpu, "short floats", format, &halves, 64)
+}
+
+/// A block of weights around (k + ½)·step + zero with k in from..to, and `zero` and `farthest`.
+fn between(
+    random: &mut Random,
+    (zero, step): (f64, f64),
+    (from, to): (i32, i32),
+    farthest: f64,
+) -> Vec<f32> {
+    let mut near_middle = |_| {
+        let k = from + random.below((to - from) as usize) as i32;
+        let middle = ((f64::from(k) + 0.5) * step + zero) as f32;
+        f32::from_bits((middle.to_bits() + random.below(7) as u32).saturating_sub(3))
+    };
+    let mut block: Vec<f32> = (0..CHUNK).map(&mut near_middle).collect();
+    block[random.below(CHUNK)] = zero as f32;
+    block[random.below(CHUNK)] = farthest as f32;
+    block
 }
 
 /// Zeros of both signs, constants, extremes, one outlier, equals of opposite sign.

@@ -91,6 +91,7 @@ fn all() -> Vec<Suite> {
     let mut suites = vec![
         plain("rustfmt", "fmt --all --check"),
         plain("clippy (native)", "clippy --workspace --all-targets -- -D warnings"),
+        plain("clippy (model_text)", "clippy --test model_text -- -D warnings"),
         plain("clippy (wasm32)", &format!("clippy --all-targets {wasm} -- -D warnings")),
         plain("build (wasm32, library)", &format!("build --lib --no-default-features {wasm}")),
         plain("build (native, library)", "check --lib --no-default-features"),

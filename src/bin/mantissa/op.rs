@@ -33,7 +33,7 @@ pub struct Softmax {
     #[arg(long, value_name = "Y.npy")]
     out: PathBuf,
     /// How the exponentials are summed
-    #[arg(long, value_enum, default_value_t = Algorithm::Pairs)]
+    #[arg(long, value_enum, default_value_t = Algorithm::TwoPass)]
     algorithm: Algorithm,
     #[command(flatten)]
     gpu: GpuArgs,
@@ -43,7 +43,7 @@ pub struct Softmax {
 #[derive(ValueEnum, Clone, Copy)]
 enum Algorithm {
     /// Two passes over (mantissa, exponent) pairs
-    Pairs,
+    TwoPass,
 }
 
 #[derive(Args)]
@@ -108,7 +108,7 @@ async fn softmax(args: Softmax) -> Result<()> {
     let x = npy::read_f32(&args.input)?;
     let (_, columns) = x.rows_and_columns().with_context(|| shown(&args.input))?;
     let gpu = open_gpu(&args.gpu).await?;
-    let Algorithm::Pairs = args.algorithm;
+    let Algorithm::TwoPass = args.algorithm;
     let y = ops::softmax::softmax(&gpu, &x.data, columns).await?;
     npy::write(&args.out, &x.shape, &y)
 }
