@@ -165,9 +165,6 @@ pub enum Error {
         /// The position in the context.
         position: usize,
     },
-    /// The caller asked to stop.
-    #[error("cancelled")]
-    Cancelled,
 }
 
 impl Error {

@@ -44,6 +44,8 @@ pub enum Finish {
     Length,
     /// The context is full.
     Context,
+    /// An error ended it, and was returned.
+    Failed,
 }
 
 /// What a generation cost.
@@ -64,8 +66,11 @@ pub struct Stats {
 pub struct Generation<'s> {
     session: &'s mut Session,
     options: GenerateOptions,
-    /// The prompt's outcome, told by the first `next`.
+    /// How the prompt was taken, told by the first `prepare`.
     started: Option<Result<()>>,
+    /// Whether the step that yields the first token is submitted, and whether it was received.
+    prepared: bool,
+    received: bool,
     sampler: Option<Sampler>,
     running: VecDeque<Running>,
     /// Staging buffers that no step uses.
@@ -90,6 +95,8 @@ impl<'s> Generation<'s> {
             session,
             options,
             started,
+            prepared: false,
+            received: false,
             sampler: None,
             running: VecDeque::new(),
             free: Vec::new(),
@@ -110,16 +117,21 @@ impl<'s> Generation<'s> {
         if self.finish.is_some() {
             return Ok(None);
         }
+        while !self.prepare().await? {}
+        let next = self.step().await;
+        self.end_if_failed(next)
+    }
+
+    async fn step(&mut self) -> Result<Option<u32>> {
         if self.made >= self.options.max_tokens {
             return Ok(self.end(Finish::Length));
         }
-        if let Some(started) = self.started.take() {
-            started?;
-            self.prefill().await?;
-        } else if !self.advance().await? {
-            return Ok(self.end(Finish::Context));
+        if self.received {
+            self.advance().await?;
         }
-        let id = self.receive().await?;
+        let Some(id) = self.receive().await? else {
+            return Ok(self.end(Finish::Context));
+        };
         self.count();
         self.session.tokens.push(id);
         if self.options.stop.contains(&id) {
@@ -144,6 +156,13 @@ impl<'s> Generation<'s> {
         None
     }
 
+    fn end_if_failed<T>(&mut self, result: Result<T>) -> Result<T> {
+        if result.is_err() {
+            self.finish = Some(Finish::Failed);
+        }
+        result
+    }
+
     fn count(&mut self) {
         let seconds = self.clock.elapsed().as_secs_f64();
         if self.stats.prefill_seconds == 0.0 {
@@ -154,30 +173,52 @@ impl<'s> Generation<'s> {
         }
     }
 
-    /// Feeds the prompt, up to the step whose result is the first token.
-    async fn prefill(&mut self) -> Result<()> {
-        if self.options.sampler.temperature != 0.0 || self.options.sampler.repeat_penalty != 1.0 {
-            self.sampler = Some(Sampler::new(self.options.sampler.clone())?);
-        } else {
-            self.options.sampler.validate()?;
+    /// Feeds the next chunk of the prompt and waits for it; `true` once there is none left. What
+    /// [`next`](Self::next) does by itself, for callers that want to report or stop in between: the
+    /// session keeps what was fed.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn prepare(&mut self) -> Result<bool> {
+        if self.prepared || self.finish.is_some() {
+            return Ok(true);
         }
-        let unfed = self.session.tokens.len() - self.session.fed;
-        self.stats.prompt_tokens = unfed;
-        loop {
-            let staging = self.staging().await?;
-            let copy = self.copy_result(&staging);
-            let submission = self.session.feed(Head::Last, copy).await?;
-            let index = submission.accepted().await?;
-            if self.session.fed == self.session.tokens.len() {
-                self.running.push_back(Running { index, staging });
-                return Ok(());
-            }
-            self.free.push(staging);
-        }
+        let fed = self.feed_prompt().await;
+        self.end_if_failed(fed)
     }
 
-    /// Makes sure that a step is running; `false` where the context is full.
-    async fn advance(&mut self) -> Result<bool> {
+    async fn feed_prompt(&mut self) -> Result<bool> {
+        if let Some(started) = self.started.take() {
+            started?;
+            self.choose_sampler()?;
+            self.stats.prompt_tokens = self.session.tokens.len() - self.session.fed;
+        }
+        let staging = self.staging().await?;
+        let copy = self.copy_result(&staging);
+        let submission = self.session.feed(Head::Last, copy).await?;
+        self.prepared = self.session.fed == self.session.tokens.len();
+        if self.prepared {
+            let index = submission.accepted().await?;
+            self.running.push_back(Running { index, staging });
+        } else {
+            submission.finish().await?;
+            self.free.push(staging);
+        }
+        Ok(self.prepared)
+    }
+
+    /// The host's sampler, unless the device's argmax is all that is asked for.
+    fn choose_sampler(&mut self) -> Result<()> {
+        let options = &self.options.sampler;
+        options.validate()?;
+        if options.temperature != 0.0 || options.repeat_penalty != 1.0 {
+            self.sampler = Some(Sampler::new(options.clone())?);
+        }
+        Ok(())
+    }
+
+    /// Submits as many steps as may run at once, up to the end of the context.
+    async fn advance(&mut self) -> Result<()> {
         let ahead = if self.sampler.is_some() { 1 } else { self.options.in_flight.max(1) };
         let wanted = self.options.max_tokens - self.made;
         while self.running.len() < ahead.min(wanted) {
@@ -197,15 +238,13 @@ impl<'s> Generation<'s> {
             self.session.fed = position + 1;
             self.running.push_back(Running { index, staging });
         }
-        Ok(!self.running.is_empty())
+        Ok(())
     }
 
-    /// The token of the oldest running step.
-    async fn receive(&mut self) -> Result<u32> {
+    /// The token of the oldest running step, if one is running.
+    async fn receive(&mut self) -> Result<Option<u32>> {
         let position = self.session.tokens.len() - 1;
-        let Some(Running { index, staging }) = self.running.pop_front() else {
-            return Err(Error::Cancelled);
-        };
+        let Some(Running { index, staging }) = self.running.pop_front() else { return Ok(None) };
         let words = self.result_words();
         let id = match &mut self.sampler {
             None => staging.read_mapped::<u32>(words, index).await?[0],
@@ -218,7 +257,8 @@ impl<'s> Generation<'s> {
         if id == NOT_FINITE {
             return Err(Error::NotFinite { position });
         }
-        Ok(id)
+        self.received = true;
+        Ok(Some(id))
     }
 
     fn result_words(&self) -> usize {

@@ -49,6 +49,11 @@ pub fn workgroups(params: &Params, heads: usize, rows: usize, context: usize) ->
         let got = params.head_dim.to_string();
         return Err(Error::Shape { op: "attention", expected, got });
     }
+    let strides = [params.q_stride, params.kv_stride, params.y_stride];
+    if strides.iter().any(|stride| !stride.is_multiple_of(4)) {
+        let (expected, got) = ("strides of whole vec4s".into(), format!("{strides:?}"));
+        return Err(Error::Shape { op: "attention", expected, got });
+    }
     let block = u64::from(width + LANES.div_ceil(teams) + 1);
     let blocks = (context as u64).div_ceil(LANES.into());
     check_loop("attention over the context", blocks * block + u64::from(teams))?;

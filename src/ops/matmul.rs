@@ -196,6 +196,7 @@ pub fn reference(
     (n, k): (usize, usize),
     x: &[f32],
 ) -> Result<Vec<(f64, f64)>> {
+    super::rows_of("matmul", x.len(), k)?;
     let w = decode_f64(format, blocks, n * k)?;
     let cell = |w: &[f64], x: &[f32]| {
         let products = w.iter().zip(x).map(|(w, x)| w * f64::from(*x));

@@ -138,6 +138,7 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, want: &T) -> Outc
 }
 
 const PROMPT: [u32; 3] = [5, 17, 42];
+const LONG: [u32; 7] = [5, 17, 42, 1, 2, 3, 4];
 
 fn greedy(gpu: &Gpu) -> Outcome {
     let want = best_by_logits(gpu, &PROMPT, 20)?;
@@ -161,7 +162,14 @@ fn continued(gpu: &Gpu) -> Outcome {
     // A prompt that begins like the conversation costs only what is new in it.
     let again: Vec<u32> = session.tokens()[..6].iter().copied().chain([9, 8]).collect();
     expect("new tokens", &session.keep_prefix(&again).to_vec(), &vec![9, 8])?;
-    expect("kept", &session.tokens().len(), &6)
+    expect("kept", &session.tokens().len(), &6)?;
+    // A prompt can be left in the middle, and taken up again.
+    let (want, _) = generate(&mut self::session(gpu, MODEL, 64)?, &LONG, options(4, 2))?;
+    let mut session = self::session(gpu, MODEL, 2)?;
+    let mut generation = session.generate(&LONG, options(4, 2));
+    expect("prepared", &block_on(generation.prepare())?, &false)?;
+    drop(generation);
+    expect("ids", &generate(&mut session, &[], options(4, 2))?.0, &want)
 }
 
 fn stopped(gpu: &Gpu) -> Outcome {

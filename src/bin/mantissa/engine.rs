@@ -113,6 +113,7 @@ pub async fn answer(
         None => Ok(()),
     };
     let mut generation = session.generate(tokens, options);
+    while !running.should_stop() && !generation.prepare().await? {}
     while !running.should_stop() {
         let Some(id) = generation.next().await? else { break };
         ids.push(id);
