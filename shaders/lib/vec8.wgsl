@@ -15,11 +15,16 @@ fn f16_value(h: u32) -> f32 {
     return bitcast<f32>(sign | bits);
 }
 
+// Small codes as floats: through i32, which every processor converts in one instruction.
+fn floats(lo: vec4<u32>, hi: vec4<u32>) -> Vec8 {
+    return Vec8(vec4<f32>(bitcast<vec4<i32>>(lo)), vec4<f32>(bitcast<vec4<i32>>(hi)));
+}
+
 // The eight nibbles of w, lowest first, as 0..15.
 fn nibbles(w: u32) -> Vec8 {
     let lo = vec4<u32>(w, w >> 4u, w >> 8u, w >> 12u) & vec4<u32>(15u);
     let hi = vec4<u32>(w >> 16u, w >> 20u, w >> 24u, w >> 28u) & vec4<u32>(15u);
-    return Vec8(vec4<f32>(lo), vec4<f32>(hi));
+    return floats(lo, hi);
 }
 
 // Chunk c's half of a word that holds the binary16 scales of two chunks.
@@ -33,7 +38,7 @@ fn nibbles_and_fifth(w: u32, h: u32) -> Vec8 {
     let hi = vec4<u32>(w >> 16u, w >> 20u, w >> 24u, w >> 28u) & vec4<u32>(15u);
     let fifth_lo = vec4<u32>(h << 4u, h << 3u, h << 2u, h << 1u) & vec4<u32>(16u);
     let fifth_hi = vec4<u32>(h, h >> 1u, h >> 2u, h >> 3u) & vec4<u32>(16u);
-    return Vec8(vec4<f32>(lo | fifth_lo), vec4<f32>(hi | fifth_hi));
+    return floats(lo | fifth_lo, hi | fifth_hi);
 }
 
 // The four bytes of w as signed integers, lowest first.
