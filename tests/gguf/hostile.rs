@@ -140,7 +140,7 @@ hostile! {
     overlapping_one_of_unknown_type: File::with_tensors(&[tensor("a", &[1], UNKNOWN, 0), tensor("b", &[1], F32, 0)], 128),
         GgufError::Overlap { .. }, ["\"b\"", "overlaps \"a\""];
     gap: File::with_tensors(&[tensor("a", &[1], F32, 0), tensor("b", &[1], F32, 64)], 128),
-        GgufError::Gap { offset: 64, expected: 32, .. }, ["\"b\"", "end at 32"];
+        GgufError::Gap { offset: 64, expected: 32, .. }, ["\"b\"", "\"a\"", "ends at 32"];
     gap_before_the_first: File::with_tensors(&[tensor("a", &[1], F32, 32)], 128),
         GgufError::Gap { offset: 32, expected: 0, .. }, ["\"a\""];
     past_the_end: File::with_tensors(&[tensor("t", &[1024], F32, 0)], 4092),

@@ -134,8 +134,8 @@ pub enum GgufError {
         /// Where its description stands the second time.
         offset: u64,
     },
-    /// A tensor has no dimensions, or more than GGUF knows.
-    #[error("tensor {tensor:?} has {found} dimensions; 1 to 4 are possible")]
+    /// A tensor has more dimensions than GGUF knows.
+    #[error("tensor {tensor:?} has {found} dimensions; GGUF knows at most 4")]
     Dimensions {
         /// The tensor's name.
         tensor: String,
@@ -199,11 +199,13 @@ pub enum GgufError {
     },
     /// A tensor leaves room behind the one before, so that sizes and offsets contradict each other.
     #[error(
-        "tensor {tensor:?} is at data offset {offset}, but the tensors before it end at {expected}"
+        "tensor {tensor:?} is at data offset {offset}, but {before} before it ends at {expected}"
     )]
     Gap {
         /// The tensor's name.
         tensor: String,
+        /// What lies before it, whose size may be the one that is wrong.
+        before: String,
         /// Its offset from the start of the data section.
         offset: u64,
         /// Where it should start: the aligned end of the tensor before.

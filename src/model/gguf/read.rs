@@ -173,7 +173,7 @@ fn tensors(cursor: &mut Cursor<'_>, count: u64) -> Parse<Vec<Described>> {
 fn tensor(cursor: &mut Cursor<'_>, name: &str) -> Parse<Described> {
     let what = What::Tensor(name);
     let dimensions = cursor.u32(what)?;
-    if !(1..=4).contains(&dimensions) {
+    if dimensions > 4 {
         return Err(GgufError::Dimensions { tensor: name.into(), found: dimensions }.into());
     }
     let mut shape = Vec::with_capacity(dimensions as usize);
@@ -250,7 +250,8 @@ fn check_start(
     }
     match next {
         Next::At(expected) if offset > *expected => {
-            Err(GgufError::Gap { tensor, offset, expected: *expected })
+            let before = placed.last().map_or("the header".into(), |t| format!("{:?}", t.name));
+            Err(GgufError::Gap { tensor, before, offset, expected: *expected })
         }
         _ => Ok(()),
     }
