@@ -45,17 +45,11 @@ fn load_x(m: u32, i: u32) -> vec4<f32> {
     return x[(params.x_row + m) * params.x_stride + i];
 }
 
-// acc + the products of eight weights of four rows (a vec4 each) with eight values of x, column by
-// column: software drivers fuse a multiply-add only where it is asked for.
-fn multiply(acc: vec4<f32>, a: Vec8, b: Vec8, c: Vec8, d: Vec8, lo: vec4<f32>, hi: vec4<f32>) -> vec4<f32> {
-    var sum = fma(vec4<f32>(a.lo.x, b.lo.x, c.lo.x, d.lo.x), vec4<f32>(lo.x), acc);
-    sum = fma(vec4<f32>(a.lo.y, b.lo.y, c.lo.y, d.lo.y), vec4<f32>(lo.y), sum);
-    sum = fma(vec4<f32>(a.lo.z, b.lo.z, c.lo.z, d.lo.z), vec4<f32>(lo.z), sum);
-    sum = fma(vec4<f32>(a.lo.w, b.lo.w, c.lo.w, d.lo.w), vec4<f32>(lo.w), sum);
-    sum = fma(vec4<f32>(a.hi.x, b.hi.x, c.hi.x, d.hi.x), vec4<f32>(hi.x), sum);
-    sum = fma(vec4<f32>(a.hi.y, b.hi.y, c.hi.y, d.hi.y), vec4<f32>(hi.y), sum);
-    sum = fma(vec4<f32>(a.hi.z, b.hi.z, c.hi.z, d.hi.z), vec4<f32>(hi.z), sum);
-    return fma(vec4<f32>(a.hi.w, b.hi.w, c.hi.w, d.hi.w), vec4<f32>(hi.w), sum);
+// acc + the products of eight weights with eight values of x. Software drivers fuse a multiply-add
+// only where it is asked for.
+fn dot8(acc: f32, w: Vec8, lo: vec4<f32>, hi: vec4<f32>) -> f32 {
+    let front = fma(w.lo.w, lo.w, fma(w.lo.z, lo.z, fma(w.lo.y, lo.y, fma(w.lo.x, lo.x, acc))));
+    return fma(w.hi.w, hi.w, fma(w.hi.z, hi.z, fma(w.hi.y, hi.y, fma(w.hi.x, hi.x, front))));
 }
 
 fn store(m: u32, row: u32, value: f32) {
@@ -101,7 +95,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var m = 0u; m < TILE_M; m++) {
                 let lo = load_x(min(first_m + m, params.m - 1u), k);
                 let hi = load_x(min(first_m + m, params.m - 1u), k + 1u);
-                sums[m] = multiply(sums[m], w0, w1, w2, w3, lo, hi);
+                let sum = sums[m];
+                sums[m] = vec4<f32>(
+                    dot8(sum.x, w0, lo, hi), dot8(sum.y, w1, lo, hi),
+                    dot8(sum.z, w2, lo, hi), dot8(sum.w, w3, lo, hi));
             }
         }
     }
