@@ -14,8 +14,7 @@ fn main() -> mantissa::Result<()> {
     let w: Vec<f32> = (0..n * k).map(|i| (i as f32 * 0.1).sin()).collect();
     let x: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.2).cos()).collect();
 
-    let mut blocks = vec![0; n * k / format.block_len() * format.block_bytes()];
-    formats::encode_row(format, &w, &mut blocks)?;
+    let blocks = ops::quantize::reference(format, &w, k)?;
     let y = pollster::block_on(ops::matmul::matmul(&gpu, format, &blocks, (n, k), &x))?;
 
     println!("{} on {}: {} bytes of weights", format.name(), gpu.info().name, blocks.len());

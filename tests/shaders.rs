@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use mantissa::formats::{FORMATS, FormatRef};
+use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
 use mantissa::gpu::{Access, Caps, Class, Linked, Op, Variant, link_op};
 use mantissa::ops::{self, MAX_LOOP, OPS, STEP_WORDS};
 use naga::back::PipelineConstants;
@@ -60,7 +60,10 @@ impl Kernel {
 fn kernels() -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for op in OPS.iter().copied() {
-        let packed: Vec<_> = FORMATS.iter().copied().map(Some).collect();
+        let samples = FAMILIES.iter().map(|f| by_name(f.samples[0]).expect("a sample"));
+        let formats = FORMATS.iter().copied().chain(samples);
+        let usable = |f: &FormatRef| op.name != "quantize" || ops::quantize::can_encode(*f);
+        let packed: Vec<_> = formats.filter(usable).map(Some).collect();
         for format in if op.packed { packed } else { vec![None] } {
             for (f16, subgroups) in [(false, false), (true, false), (false, true), (true, true)] {
                 let caps = Caps { f16, subgroups, class: Class::Gpu };
@@ -157,9 +160,10 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
         "attention" => &[&[("WIDTH", 20.0), ("TEAMS", 3.0)], &[("WIDTH", 64.0), ("TEAMS", 1.0)]],
         "dequantize" => &[&[("GATHER", 1.0)], &[("ROW_TILE", 8.0)]],
         "glu" => &[&[("ACT", 0.0)], &[("ACT", 1.0)]],
-        "quantize" => {
-            &[&[], &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0), ("ROW_TILE", 8.0)]]
-        }
+        "quantize" => &[
+            &[("SCALES", 1.0), ("ROW_MAX", 127.0)],
+            &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0), ("ROW_TILE", 8.0)],
+        ],
         "rope" => &[&[("NEOX", 0.0)], &[("NEOX", 1.0)]],
         "matmul" => &[
             &[("LANES", 8.0), ("SPLIT", 1.0), ("TILE_M", 16.0), ("ROW_TILE", 8.0)],

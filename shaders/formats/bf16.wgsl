@@ -18,7 +18,7 @@ fn decode8(b: Block, g: u32) -> Vec8 {
 
 const CHUNK_WORDS = 16u;
 
-fn encode32(x: array<u32, 32>) -> array<u32, CHUNK_WORDS> {
+fn encode32(x: array<u32, 32>, peak: u32) -> array<u32, CHUNK_WORDS> {
     var words: array<u32, CHUNK_WORDS>;
     for (var w = 0u; w < 16u; w++) {
         words[w] = bf16_bits(x[2u * w]) | (bf16_bits(x[2u * w + 1u]) << 16u);

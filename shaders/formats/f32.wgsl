@@ -14,6 +14,6 @@ fn decode8(b: Block, g: u32) -> Vec8 {
 
 const CHUNK_WORDS = 32u;
 
-fn encode32(x: array<u32, 32>) -> array<u32, CHUNK_WORDS> {
+fn encode32(x: array<u32, 32>, peak: u32) -> array<u32, CHUNK_WORDS> {
     return x;
 }

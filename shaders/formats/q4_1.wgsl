@@ -16,7 +16,7 @@ fn decode8(b: Block, g: u32) -> Vec8 {
 
 const CHUNK_WORDS = 5u;
 
-fn encode32(x: array<u32, 32>) -> array<u32, CHUNK_WORDS> {
+fn encode32(x: array<u32, 32>, peak: u32) -> array<u32, CHUNK_WORDS> {
     let grid = affine(x, 15u);
     var words: array<u32, CHUNK_WORDS>;
     for (var j = 0u; j < 32u; j++) {

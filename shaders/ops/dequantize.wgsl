@@ -6,7 +6,7 @@ override GATHER: bool = false;
 
 // The shard holds rows first_row .. first_row + shard_rows of the tensor.
 struct Params {
-    chunks: u32, plane1: u32, plane2: u32,
+    chunks: u32, plane1: u32, plane2: u32, scales: u32, table: u32,
     cols: u32, stride: u32, rows: u32, first_row: u32, shard_rows: u32,
 }
 
@@ -21,6 +21,20 @@ fn load_word(i: u32) -> u32 {
 
 fn load_vec4(i: u32) -> vec4<u32> {
     return weights[i];
+}
+
+// w·scale; a product that a device might flush is made in integers.
+fn scaled(w: f32, scale: f32) -> f32 {
+    if !ROW_SCALED {
+        return w;
+    }
+    let product = w * scale;
+    let a = bitcast<u32>(w);
+    let b = bitcast<u32>(scale);
+    if magnitude(bitcast<u32>(product)) > 0x01000000u || !is_finite(a) || !is_finite(b) {
+        return product;
+    }
+    return bitcast<f32>(((a ^ b) & SIGN) | f32_mul(a, b));
 }
 
 @compute @workgroup_size(LANES)
@@ -47,14 +61,15 @@ fn main(
         return;
     }
     let values = decode8(load_block(row, eight / 4u), eight % 4u);
+    let scale = row_scale(row);
     let col = eight * 8u;
     let to = y_row * params.stride + col;
     for (var i = 0u; i < 4u; i++) {
         if col + i < params.cols {
-            y[to + i] = values.lo[i];
+            y[to + i] = scaled(values.lo[i], scale);
         }
         if col + 4u + i < params.cols {
-            y[to + 4u + i] = values.hi[i];
+            y[to + 4u + i] = scaled(values.hi[i], scale);
         }
     }
 }

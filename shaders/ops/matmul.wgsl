@@ -16,7 +16,7 @@ override BIAS: bool = false;
 
 // Strides of x count vec4s. The shard holds rows first_row .. first_row + rows of W.
 struct Params {
-    chunks: u32, plane1: u32, plane2: u32,
+    chunks: u32, plane1: u32, plane2: u32, scales: u32, table: u32,
     rows: u32, first_row: u32, m: u32, x_row: u32, x_stride: u32, y_stride: u32, y_at: u32,
 }
 
@@ -58,7 +58,7 @@ fn store(m: u32, row: u32, value: f32) {
     }
     let n = params.first_row + row;
     let to = m * params.y_stride + params.y_at + n;
-    var sum = value;
+    var sum = row_scale(row) * value;
     if BIAS {
         sum += bias[n];
     }

@@ -1,9 +1,15 @@
 // Rows of f32 as packed weights. A lane encodes GROUP chunks of a row: as many as share a word of
-// any plane, so that every word has one writer. All in integers (lib/f32_bits.wgsl), so the bytes
-// are the CPU's on every device.
+// any plane or a block, so that every word has one writer. Where rows have scales, a launch before
+// with SCALES writes those, a lane per row. All in integers (lib/f32_bits.wgsl), so the bytes are
+// the CPU's on every device.
 
 override LANES: u32 = 64u;
 override GROUP: u32 = 1u;
+override SCALES: bool = false;
+// A row's scale is its largest magnitude divided by this.
+override ROW_MAX: f32 = 1.0;
+// Chunks in a block: those whose largest magnitude a chunk's encoder is told.
+override SCOPE: u32 = 1u;
 
 // The format's planes: words in a slot, chunks that share a slot (of one word, if more than one).
 override PLANES: u32 = 1u;
@@ -16,7 +22,7 @@ override SHARE2: u32 = 1u;
 
 // The shard holds `rows` rows, of which the first is row x_row of x.
 struct Params {
-    chunks: u32, plane1: u32, plane2: u32,
+    chunks: u32, plane1: u32, plane2: u32, scales: u32, table: u32,
     cols: u32, stride: u32, rows: u32, x_row: u32,
 }
 
@@ -33,14 +39,68 @@ fn load_vec4(i: u32) -> vec4<u32> {
     return vec4<u32>(weights[4u * i], weights[4u * i + 1u], weights[4u * i + 2u], weights[4u * i + 3u]);
 }
 
-// Chunk c of a row of x, zeros behind its end.
+const NAN = 0x7fc00000u;
+
+// v / s as src/formats/rows.rs has it: 0 where s is 0, one NaN.
+fn quotient(v: u32, s: u32) -> u32 {
+    if is_nan(s) || is_nan(v) {
+        return select(NAN, 0u, magnitude(s) == 0u);
+    }
+    if magnitude(s) == 0u {
+        return 0u;
+    }
+    if !is_finite(s) {
+        return select(v & SIGN, NAN, !is_finite(v));
+    }
+    if !is_finite(v) {
+        return v;
+    }
+    return (v & SIGN) | f32_div(v, s);
+}
+
+// Chunk c of a row of x without the row's scale, zeros behind its end.
 fn load_chunk(row: u32, c: u32) -> array<u32, 32> {
     var chunk: array<u32, 32>;
     let at = (params.x_row + row) * params.stride + c * 32u;
     for (var j = 0u; j < min(32u, params.cols - c * 32u); j++) {
-        chunk[j] = x[at + j];
+        if ROW_SCALED {
+            chunk[j] = quotient(x[at + j], load_word(params.scales + row));
+        } else {
+            chunk[j] = x[at + j];
+        }
     }
     return chunk;
+}
+
+// The larger of a peak and a value's magnitude; a NaN is larger than all.
+fn larger(peak: u32, value: u32) -> u32 {
+    return max(peak, min(magnitude(value), INFINITY + 1u));
+}
+
+// The largest magnitude in the block that begins with chunk c.
+fn block_peak(row: u32, c: u32) -> u32 {
+    var peak = 0u;
+    for (var i = c; i < min(c + SCOPE, params.chunks); i++) {
+        var chunk = load_chunk(row, i);
+        for (var j = 0u; j < 32u; j++) {
+            peak = larger(peak, chunk[j]);
+        }
+    }
+    return peak;
+}
+
+fn write_scale(row: u32) {
+    if row >= params.rows {
+        return;
+    }
+    let at = (params.x_row + row) * params.stride;
+    var peak = 0u;
+    for (var j = 0u; j < params.cols; j++) {
+        peak = larger(peak, x[at + j]);
+    }
+    let scale = f32_div(min(peak, INFINITY - 1u), bitcast<u32>(ROW_MAX));
+    weights[params.scales + row] =
+        select(select(NAN, INFINITY, peak == INFINITY), scale, peak < INFINITY);
 }
 
 fn plane_words(p: u32) -> u32 {
@@ -57,6 +117,10 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    if SCALES {
+        write_scale((group.y * groups.x + group.x) * LANES + lane);
+        return;
+    }
     let in_row = (params.chunks + GROUP - 1u) / GROUP;
     let id = (group.y * groups.x + group.x) * LANES + lane;
     let row = id / in_row;
@@ -66,8 +130,12 @@ fn main(
     let first = id % in_row * GROUP;
     // What the chunks so far gave to a word that they share, of each plane.
     var shared_words: array<u32, 3>;
+    var peak = 0u;
     for (var c = first; c < min(first + GROUP, params.chunks); c++) {
-        let words = encode32(load_chunk(row, c));
+        if c % SCOPE == 0u {
+            peak = block_peak(row, c);
+        }
+        let words = encode32(load_chunk(row, c), peak);
         var from_word = 0u;
         for (var p = 0u; p < PLANES; p++) {
             let share = plane_share(p);

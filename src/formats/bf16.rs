@@ -7,6 +7,7 @@
 
 use super::bits;
 use super::{Format, Plane};
+use crate::gpu::{Part, part};
 
 /// 16-bit floats with 8 bits of exponent.
 #[derive(Debug)]
@@ -49,8 +50,8 @@ impl Format for BF16 {
         bits::words_to_bytes(planes[0], row);
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/formats/bf16.wgsl")
+    fn shader(&self) -> &'static [Part] {
+        &[part!("formats/bf16.wgsl")]
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::bits;
 use super::{Format, Plane};
+use crate::gpu::{Part, part};
 
 /// 16-bit floats with 5 bits of exponent.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Format for F16 {
         bits::words_to_bytes(planes[0], row);
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/formats/f16.wgsl")
+    fn shader(&self) -> &'static [Part] {
+        &[part!("formats/f16.wgsl")]
     }
 }

@@ -6,6 +6,7 @@
 
 use super::bits;
 use super::{Format, Plane};
+use crate::gpu::{Part, part};
 
 /// 32-bit floats.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl Format for F32 {
         bits::words_to_bytes(planes[0], row);
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/formats/f32.wgsl")
+    fn shader(&self) -> &'static [Part] {
+        &[part!("formats/f32.wgsl")]
     }
 }

@@ -10,9 +10,10 @@
 //! ```
 //!
 //! T = 1 is plain row-major order. Rows are padded with zeros to a multiple of T, and planes start
-//! on 16-byte boundaries.
+//! on 16-byte boundaries. Behind a format's own planes come the rows' scales, a word per row, and the
+//! format's constant table, each where there is one.
 
-use super::{FormatRef, row_bytes};
+use super::{FormatRef, RowScale, row_bytes};
 use crate::error::{Error, Result};
 
 /// Consecutive weights of a row that a shader addresses at once.
@@ -47,6 +48,10 @@ pub struct Layout {
     pub tile: usize,
     /// First word of each plane.
     pub bases: Vec<usize>,
+    /// First word of the rows' scales, where they have any.
+    pub scales: usize,
+    /// First word of the format's constant table, where it has one.
+    pub table: usize,
     /// Words in all.
     pub words: usize,
 }
@@ -65,17 +70,23 @@ impl Layout {
         })?;
         let chunks = k.div_ceil(CHUNK);
         let tiled_rows = (rows as u64).div_ceil(tile as u64).saturating_mul(tile as u64);
+        let scale_words = if format.row_scale() == RowScale::None { 0 } else { tiled_rows };
+        let table_words = if tiled_rows == 0 { 0 } else { format.table().len() as u64 };
+        let planes = format.planes().iter().map(|plane| plane.row_words(chunks) as u64);
+        let sizes = planes.map(|words| words.saturating_mul(tiled_rows));
         let mut words = 0u64;
         let mut bases = Vec::new();
-        for plane in format.planes() {
+        for size in sizes.chain([scale_words, table_words]) {
             bases.push(words as usize);
-            let plane_words = (plane.row_words(chunks) as u64).saturating_mul(tiled_rows);
-            words = words.saturating_add(plane_words).div_ceil(4).saturating_mul(4);
+            words = words.saturating_add(size).div_ceil(4).saturating_mul(4);
             if words > u64::from(u32::MAX) {
                 return Err(too_large(format, rows, k, words));
             }
         }
-        Ok(Self { rows, row_bytes, chunks, tile, bases, words: words as usize })
+        let table = bases.pop().unwrap_or(0);
+        let scales = bases.pop().unwrap_or(0);
+        let words = words as usize;
+        Ok(Self { rows, row_bytes, chunks, tile, bases, scales, table, words })
     }
 
     /// Repacks `rows` rows of blocks, back to back in `bytes`, into words.
@@ -85,9 +96,16 @@ impl Layout {
     pub fn repack(&self, format: FormatRef, bytes: &[u8]) -> Result<Vec<u32>> {
         self.check("repack", bytes.len(), self.words)?;
         let mut words = vec![0; self.words];
+        if self.words > 0 {
+            words[self.table..self.table + format.table().len()].copy_from_slice(format.table());
+        }
         let mut scratch = RowScratch::new(format, self.chunks);
         for (row, bytes) in bytes.chunks_exact(self.row_bytes.max(1)).enumerate() {
-            scratch.load(format, bytes);
+            let (scale, blocks) = bytes.split_at(format.row_scale().bytes());
+            if let Some(scale) = scale.first_chunk() {
+                words[self.scales + row] = u32::from_le_bytes(*scale);
+            }
+            scratch.load(format, blocks);
             for (p, plane) in format.planes().iter().enumerate() {
                 let slots = scratch.planes[p].chunks_exact(plane.words);
                 for (s, slot) in slots.enumerate() {
@@ -114,7 +132,11 @@ impl Layout {
                     slot.copy_from_slice(&words[at..at + plane.words]);
                 }
             }
-            scratch.store(format, bytes);
+            let (scale, blocks) = bytes.split_at_mut(format.row_scale().bytes());
+            if !scale.is_empty() {
+                scale.copy_from_slice(&words[self.scales + row].to_le_bytes());
+            }
+            scratch.store(format, blocks);
         }
         Ok(())
     }

@@ -1,8 +1,13 @@
 //! Number formats: how blocks of weights are stored, and what they are worth.
 //!
 //! A format is one Rust file here, one WGSL file of the same name in `shaders/formats/`, and one
-//! word in [`FORMATS`]. Everything else (loader, matmul, get-rows, command line, tests) iterates
-//! over that table.
+//! word in [`FORMATS`]; a family of formats that differ by numbers is one of each too, and its
+//! word stands in [`FAMILIES`]. Everything else (loader, matmul, get-rows, command line, tests)
+//! iterates over those tables.
+//!
+//! # In a file
+//! A tensor is rows, a row is whole blocks. Where a format has a [`RowScale`], a row begins with a
+//! little-endian f32 that all its blocks are multiplied with.
 //!
 //! # On the GPU
 //! Weights are addressed by row and by **chunk**: 32 consecutive weights of a row. Blocks are
@@ -11,7 +16,10 @@
 
 mod layout;
 
+mod rows;
+
 pub use layout::{CHUNK, Layout, Plane};
+pub use rows::{decode_row, decode_rows, encode_row, encode_row_of, encode_rows, peak, row_bytes};
 
 mod bits;
 mod round;
@@ -25,7 +33,10 @@ mod q5_0;
 mod q5_1;
 mod q8_0;
 
+use std::sync::LazyLock;
+
 use crate::error::{Error, Result};
+use crate::gpu::Part;
 
 /// One number format. See the module's documentation for what the pieces are for.
 pub trait Format: Sync + Send + std::fmt::Debug {
@@ -42,12 +53,18 @@ pub trait Format: Sync + Send + std::fmt::Debug {
     fn block_bytes(&self) -> usize;
 
     /// Decodes one block of [`block_bytes`](Self::block_bytes) bytes into
-    /// [`block_len`](Self::block_len) weights, exactly as the format's specification says.
+    /// [`block_len`](Self::block_len) weights, exactly as the format's specification says, but for
+    /// the row's scale.
     fn decode(&self, block: &[u8], out: &mut [f32]);
 
-    /// Encodes [`block_len`](Self::block_len) weights, rounding as the format's reference
-    /// quantizer does.
+    /// Encodes [`block_len`](Self::block_len) weights, which the row's scale has been taken out of,
+    /// rounding as the format's reference quantizer does.
     fn encode(&self, weights: &[f32], block: &mut [u8]);
+
+    /// Whether rows begin with a scale of their own, and what it comes from.
+    fn row_scale(&self) -> RowScale {
+        RowScale::None
+    }
 
     /// The planes of the GPU layout, in the order in which the WGSL part numbers them.
     fn planes(&self) -> &[Plane];
@@ -59,8 +76,14 @@ pub trait Format: Sync + Send + std::fmt::Debug {
     /// The inverse of [`repack`](Self::repack).
     fn unpack(&self, planes: &[&[u32]], row: &mut [u8]);
 
-    /// The text of `shaders/formats/<name>.wgsl`.
-    fn shader(&self) -> &'static str;
+    /// Constant words that every tensor on the GPU ends with (a grid of code words, which would be
+    /// slow as a constant of a shader).
+    fn table(&self) -> &'static [u32] {
+        &[]
+    }
+
+    /// The format's WGSL part, behind those parts of `shaders/lib/` that only it uses.
+    fn shader(&self) -> &'static [Part];
 
     /// Values of the WGSL part's `override` constants, for parametrised formats.
     fn overrides(&self) -> &[(&'static str, f64)] {
@@ -68,10 +91,30 @@ pub trait Format: Sync + Send + std::fmt::Debug {
     }
 }
 
+/// A scale that the blocks of a row share, beside those in the blocks: an f32 in front of the row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RowScale {
+    /// There is none.
+    None,
+    /// The largest magnitude of the row, divided by this.
+    PerRow(f32),
+    /// The largest magnitude of the tensor, divided by this. It stands in front of each row, so that
+    /// rows can be cut apart and gathered.
+    PerTensor(f32),
+}
+
+impl RowScale {
+    /// Bytes that it takes in front of a row.
+    pub fn bytes(self) -> usize {
+        if self == Self::None { 0 } else { 4 }
+    }
+}
+
 /// A format, as it is passed around.
 pub type FormatRef = &'static dyn Format;
 
-/// THE table: every number format there is. To add one, add its word here.
+/// THE table: every number format there is, but for those of [`FAMILIES`]. To add one, add its word
+/// here.
 pub static FORMATS: &[FormatRef] = &[
     &f32::F32,
     &f16::F16,
@@ -83,15 +126,39 @@ pub static FORMATS: &[FormatRef] = &[
     &q8_0::Q8_0,
 ];
 
+/// Formats that differ by numbers in their names, and share their files.
+#[derive(Debug)]
+pub struct Family {
+    /// The name of its Rust file and WGSL part.
+    pub name: &'static str,
+    /// How its members' names are made, for messages.
+    pub grammar: &'static str,
+    /// Other names, and the members that they stand for.
+    pub aliases: &'static [(&'static str, &'static str)],
+    /// Every member.
+    pub members: &'static LazyLock<Vec<FormatRef>>,
+    /// Names of members that between them take every branch of the WGSL part, for tests on devices.
+    pub samples: &'static [&'static str],
+}
+
+/// THE table of families.
+pub static FAMILIES: &[Family] = &[];
+
+/// Every format: the table's, then all members of the families.
+pub fn all() -> impl Iterator<Item = FormatRef> {
+    FORMATS.iter().copied().chain(FAMILIES.iter().flat_map(|f| f.members.iter().copied()))
+}
+
 /// The format of this name (any case).
 ///
 /// # Errors
 /// [`Error::UnknownFormat`] with the names there are.
 pub fn by_name(name: &str) -> Result<FormatRef> {
-    FORMATS
-        .iter()
-        .copied()
-        .find(|f| f.name().eq_ignore_ascii_case(name))
+    let aliases = FAMILIES.iter().flat_map(|f| f.aliases);
+    let meant = aliases.into_iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
+    let meant = meant.map_or(name, |(_, member)| member);
+    all()
+        .find(|f| f.name().eq_ignore_ascii_case(meant))
         .ok_or_else(|| Error::UnknownFormat { name: name.into(), known: names() })
 }
 
@@ -102,46 +169,8 @@ pub fn by_gguf_type(id: u32) -> Option<FormatRef> {
 
 /// All names, for messages.
 pub fn names() -> String {
-    FORMATS.iter().map(|f| f.name()).collect::<Vec<_>>().join(", ")
-}
-
-/// Bytes of a row of `k` weights, or `None` where `k` is no multiple of the block (or absurd).
-pub fn row_bytes(format: FormatRef, k: usize) -> Option<usize> {
-    let blocks = k.is_multiple_of(format.block_len()).then(|| k / format.block_len())?;
-    blocks.checked_mul(format.block_bytes())
-}
-
-/// Decodes a row of whole blocks.
-///
-/// # Errors
-/// [`Error::Shape`] where `row` is no whole number of blocks, or not that of `out`.
-pub fn decode_row(format: FormatRef, row: &[u8], out: &mut [f32]) -> Result<()> {
-    check_row(format, "decode_row", row.len(), out.len())?;
-    let blocks = row.chunks_exact(format.block_bytes());
-    for (block, out) in blocks.zip(out.chunks_exact_mut(format.block_len())) {
-        format.decode(block, out);
-    }
-    Ok(())
-}
-
-/// Encodes a row of whole blocks.
-///
-/// # Errors
-/// [`Error::Shape`] where `weights` is no whole number of blocks, or not that of `row`.
-pub fn encode_row(format: FormatRef, weights: &[f32], row: &mut [u8]) -> Result<()> {
-    check_row(format, "encode_row", row.len(), weights.len())?;
-    let blocks = row.chunks_exact_mut(format.block_bytes());
-    for (block, weights) in blocks.zip(weights.chunks_exact(format.block_len())) {
-        format.encode(weights, block);
-    }
-    Ok(())
-}
-
-fn check_row(format: FormatRef, op: &'static str, bytes: usize, k: usize) -> Result<()> {
-    if row_bytes(format, k) == Some(bytes) {
-        return Ok(());
-    }
-    let (name, len, size) = (format.name(), format.block_len(), format.block_bytes());
-    let expected = format!("whole {name} blocks of {len} weights in {size} bytes each");
-    Err(Error::Shape { op, expected, got: format!("{k} weights and {bytes} bytes") })
+    let fixed = FORMATS.iter().map(|f| f.name());
+    let aliases = FAMILIES.iter().flat_map(|f| f.aliases.iter().map(|(alias, _)| *alias));
+    let grammars = FAMILIES.iter().map(|f| f.grammar);
+    fixed.chain(grammars).chain(aliases).collect::<Vec<_>>().join(", ")
 }

@@ -8,6 +8,7 @@
 
 use super::{Format, Plane};
 use super::{bits, round};
+use crate::gpu::{Part, part};
 
 /// 4-bit blocks of 32 with a scale and a minimum.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Format for Q4_1 {
         }
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/formats/q4_1.wgsl")
+    fn shader(&self) -> &'static [Part] {
+        &[part!("formats/q4_1.wgsl")]
     }
 }

@@ -10,6 +10,7 @@
 
 use super::{Format, Plane};
 use super::{bits, round};
+use crate::gpu::{Part, part};
 
 /// 5-bit blocks of 32 with a scale and a minimum.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Format for Q5_1 {
         }
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/formats/q5_1.wgsl")
+    fn shader(&self) -> &'static [Part] {
+        &[part!("formats/q5_1.wgsl")]
     }
 }

@@ -8,6 +8,7 @@
 
 use super::{Format, Plane};
 use super::{bits, round};
+use crate::gpu::{Part, part};
 
 /// 8-bit blocks of 32 with a scale.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl Format for Q8_0 {
         }
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/formats/q8_0.wgsl")
+    fn shader(&self) -> &'static [Part] {
+        &[part!("formats/q8_0.wgsl")]
     }
 }

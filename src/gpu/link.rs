@@ -62,7 +62,7 @@ impl Linked {
 
 /// The names that a format part may use without declaring them: the op part declares them, and
 /// under a prefix where it meets two formats.
-pub const FORMAT_IMPORTS: &[&str] = &["load_word", "load_vec4", "slot", "plane"];
+pub const FORMAT_IMPORTS: &[&str] = &["load_word", "load_vec4", "slot", "plane", "table"];
 
 /// A format part under a prefix, so that two formats can meet in one kernel: every identifier
 /// that the part declares at module scope, or imports, gets the prefix; nothing else changes.

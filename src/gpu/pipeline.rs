@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::device::{Caps, Gpu};
 use super::link::{Linked, Part, part};
 use crate::error::Result;
-use crate::formats::FormatRef;
+use crate::formats::{FormatRef, RowScale};
 use crate::platform;
 
 /// One GPU operation: one WGSL file in `shaders/ops/`, and what it binds.
@@ -95,6 +95,9 @@ impl Variant {
     pub fn packed(mut self, format: FormatRef) -> Self {
         self.format = Some(format);
         self.constants.extend_from_slice(format.overrides());
+        if format.row_scale() != RowScale::None {
+            self.constants.push(("ROW_SCALED", 1.0));
+        }
         self
     }
 }
@@ -130,10 +133,10 @@ pub fn link_op(op: &Op, format: Option<FormatRef>, caps: Caps) -> Linked {
         push(if caps.subgroups { &REDUCE_SUBGROUP } else { &REDUCE });
     }
     if op.packed {
-        [LAYOUT, VEC8, F32_BITS, ROUND].iter().for_each(push);
+        [LAYOUT, VEC8, F32_BITS, ROUND].iter().for_each(&mut push);
     }
     if let Some(format) = format {
-        linked.push(&format!("formats/{}.wgsl", format.name()), format.shader());
+        format.shader().iter().for_each(push);
     }
     linked.push(op.parts[0].path, op.parts[0].text);
     linked

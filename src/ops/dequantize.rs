@@ -1,5 +1,6 @@
 //! Packed weights as f32: all rows, or the rows that a list of ids names (an embedding).
 
+use super::matrix::Addresses;
 use super::{Matrix, fold, stride};
 use crate::error::Result;
 use crate::formats::FormatRef;
@@ -12,6 +13,10 @@ params! {
     plane1: u32,
     /// First word of plane 2.
     plane2: u32,
+    /// First word of the rows' scales.
+    scales: u32,
+    /// First word of the format's table.
+    table: u32,
     /// Weights in a row.
     cols: u32,
     /// Floats from row to row of y.
@@ -75,11 +80,13 @@ fn record_shards(
     y: &Buffer,
 ) -> Result<()> {
     for shard in &w.shards {
-        let (chunks, plane1, plane2) = shard.planes();
+        let Addresses { chunks, plane1, plane2, scales, table } = shard.addresses();
         let params = Params {
             chunks,
             plane1,
             plane2,
+            scales,
+            table,
             cols: w.cols as u32,
             stride: stride(w.cols) as u32,
             rows: gather.map_or(shard.layout.rows, |(_, rows)| rows) as u32,

@@ -1,6 +1,6 @@
 //! Multiplication with packed weights: y = x·Wᵀ (+ bias, + what y holds).
 
-use super::matrix::{decode_f64, has_tail};
+use super::matrix::{Addresses, decode_f64, has_tail};
 use super::{Matrix, check_loop, stride};
 use crate::error::Result;
 use crate::formats::FormatRef;
@@ -15,6 +15,10 @@ params! {
     plane1: u32,
     /// First word of plane 2.
     plane2: u32,
+    /// First word of the rows' scales.
+    scales: u32,
+    /// First word of the format's table.
+    table: u32,
     /// Rows of W in the shard.
     rows: u32,
     /// First of them in the whole tensor.
@@ -129,11 +133,13 @@ pub fn record_tiled(
     out: Output<'_>,
 ) -> Result<()> {
     for shard in &w.shards {
-        let (chunks, plane1, plane2) = shard.planes();
+        let Addresses { chunks, plane1, plane2, scales, table } = shard.addresses();
         let params = Params {
             chunks,
             plane1,
             plane2,
+            scales,
+            table,
             rows: shard.layout.rows as u32,
             first_row: shard.first_row as u32,
             m: m as u32,
@@ -197,7 +203,7 @@ pub fn reference(
     x: &[f32],
 ) -> Result<Vec<(f64, f64)>> {
     super::rows_of("matmul", x.len(), k)?;
-    let w = decode_f64(format, blocks, n * k)?;
+    let w = decode_f64(format, blocks, (n, k))?;
     let cell = |w: &[f64], x: &[f32]| {
         let products = w.iter().zip(x).map(|(w, x)| w * f64::from(*x));
         (products.clone().sum(), products.map(f64::abs).sum())

@@ -118,6 +118,7 @@ impl Matrix {
         for range in cut(format, (rows, cols), tile, placement.shard_bytes)? {
             let layout = Layout::new(format, range.len(), cols, tile)?;
             let buffer = Buffer::new(gpu, name, layout.words).await?;
+            buffer.write(layout.table, format.table());
             shards.push(Shard { layout, first_row: range.start, buffer });
         }
         Ok(Self { format, rows, cols, tile, shards })
@@ -148,11 +149,26 @@ fn row_bytes(name: &str, format: FormatRef, cols: usize) -> Result<usize> {
 }
 
 impl Shard {
-    /// `chunks, plane1, plane2` of a kernel's params.
-    pub(super) fn planes(&self) -> (u32, u32, u32) {
+    /// Where a kernel finds the words, as its params begin.
+    pub(super) fn addresses(&self) -> Addresses {
         let base = |p: usize| self.layout.bases.get(p).copied().unwrap_or(0) as u32;
-        (self.layout.chunks as u32, base(1), base(2))
+        Addresses {
+            chunks: self.layout.chunks as u32,
+            plane1: base(1),
+            plane2: base(2),
+            scales: self.layout.scales as u32,
+            table: self.layout.table as u32,
+        }
     }
+}
+
+/// The first members of every packed operation's params; see `shaders/lib/layout.wgsl`.
+pub(super) struct Addresses {
+    pub chunks: u32,
+    pub plane1: u32,
+    pub plane2: u32,
+    pub scales: u32,
+    pub table: u32,
 }
 
 /// Ranges of rows that fit a binding each.
@@ -162,9 +178,10 @@ fn cut(
     tile: usize,
     available: u64,
 ) -> Result<Vec<Range<usize>>> {
-    let tile_bytes = Layout::new(format, tile, cols, tile)?.words as u64 * 4;
-    // Planes are padded to 16 bytes, once each.
-    let slack = 16 * format.planes().len() as u64;
+    let table_bytes = format.table().len() as u64 * 4;
+    let tile_bytes = Layout::new(format, tile, cols, tile)?.words as u64 * 4 - table_bytes;
+    // The table is there once; planes and scales are padded to 16 bytes, once each.
+    let slack = table_bytes + 16 * (format.planes().len() as u64 + 2);
     let step = (available.saturating_sub(slack) / tile_bytes.max(1)) as usize * tile;
     if step == 0 {
         let what = format!("{tile} rows of {cols} weights in {}", format.name());
@@ -174,13 +191,13 @@ fn cut(
     Ok((0..rows).step_by(step).map(|r| r..rows.min(r + step)).collect())
 }
 
-/// The f64 values of rows of whole blocks, as every kernel's reference needs them.
+/// The f64 values of rows of whole blocks of `k` weights, as every kernel's reference needs them.
 ///
 /// # Errors
-/// [`Error::Shape`] where the bytes are no whole blocks of so many weights.
-pub fn decode_f64(format: FormatRef, bytes: &[u8], weights: usize) -> Result<Vec<f64>> {
-    let mut decoded = vec![0.0; weights];
-    formats::decode_row(format, bytes, &mut decoded)?;
+/// [`Error::Shape`] where the bytes are not so many rows.
+pub fn decode_f64(format: FormatRef, bytes: &[u8], (rows, k): (usize, usize)) -> Result<Vec<f64>> {
+    let mut decoded = vec![0.0; rows * k];
+    formats::decode_rows(format, k, bytes, &mut decoded)?;
     Ok(decoded.into_iter().map(f64::from).collect())
 }
 

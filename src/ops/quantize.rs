@@ -1,13 +1,15 @@
 //! Rows of f32 as packed weights: the device's twin of [`formats::encode_row`].
 //!
 //! The kernel computes in integers, so the bytes are those of the CPU on every device; no rounding
-//! of the driver's has a part in them. Formats whose blocks span more than a chunk are encoded on
-//! the CPU.
+//! of the driver's has a part in them. Formats whose encoder is a search are encoded on the CPU.
 
-use super::{Matrix, Placement, fold, stride};
+use super::matrix::Addresses;
+use super::{Matrix, Placement, check_loop, fold, stride};
 use crate::error::{Error, Result};
-use crate::formats::{self, CHUNK, FormatRef, Plane};
-use crate::gpu::{Access, Binding, Buffer, Gpu, Grid, Op, PlanBuilder, Variant, params, part};
+use crate::formats::{self, CHUNK, FormatRef, RowScale};
+use crate::gpu::{
+    Access, Binding, Buffer, Gpu, Grid, Op, Part, PlanBuilder, Variant, link, params, part,
+};
 
 params! {
     /// Chunks in a row.
@@ -16,6 +18,10 @@ params! {
     plane1: u32,
     /// First word of plane 2.
     plane2: u32,
+    /// First word of the rows' scales.
+    scales: u32,
+    /// First word of the format's table.
+    table: u32,
     /// Weights in a row.
     cols: u32,
     /// Floats from row to row of x.
@@ -41,9 +47,23 @@ pub static OP: Op = Op {
 
 const LANES: u32 = 64;
 
-/// Chunks that a lane encodes: as many as share a word of any of the planes.
-pub fn group(planes: &[Plane]) -> usize {
-    planes.iter().map(|p| p.chunks).max().unwrap_or(1)
+/// Whether a format can be encoded on the device: its WGSL part has an `encode32`, and a row needs
+/// to know of no other.
+pub fn can_encode(format: FormatRef) -> bool {
+    let encodes = |part: &Part| link::declared(part.text).any(|name| name == "encode32");
+    let row_alone = !matches!(format.row_scale(), RowScale::PerTensor(_));
+    row_alone && format.shader().iter().any(encodes)
+}
+
+/// Chunks that a lane encodes: as many as share a word of any of the planes, or a block.
+pub fn group(format: FormatRef) -> usize {
+    let planes = format.planes().iter().map(|p| p.chunks);
+    planes.chain([scope(format)]).max().unwrap_or(1)
+}
+
+/// Chunks in a block.
+fn scope(format: FormatRef) -> usize {
+    format.block_len().div_ceil(CHUNK)
 }
 
 /// A lane per `group` chunks, folded into two dimensions. A lane loops a few hundred times per
@@ -53,31 +73,48 @@ pub fn workgroups(params: &Params, group: usize) -> Grid {
     fold(lanes.div_ceil(LANES as usize))
 }
 
+/// A lane per row, for the rows' scales.
+///
+/// # Errors
+/// [`Error::Limit`] where rows are so long that a lane would loop longer than drivers allow.
+pub fn scale_workgroups(params: &Params) -> Result<Grid> {
+    check_loop("quantize", params.cols.into())?;
+    Ok(fold((params.rows as usize).div_ceil(LANES as usize)))
+}
+
 /// Records W = x, encoded in W's format; rows of x are [`stride`] of K floats apart.
 ///
 /// # Errors
-/// [`Error::InvalidOption`] for a format whose blocks are larger than a chunk; what the plan says.
+/// [`Error::InvalidOption`] for a format that is encoded on the CPU only (see [`can_encode`]);
+/// [`Error::Limit`] as [`scale_workgroups`]; what the plan says.
 pub fn record(plan: &mut PlanBuilder, x: &Buffer, w: &Matrix) -> Result<()> {
-    let planes = w.format.planes();
-    if w.format.block_len() > CHUNK || planes.len() > SHAPES.len() {
-        let allowed = "one with blocks of at most 32 weights, to be quantized on the device";
+    if !can_encode(w.format) {
+        let allowed = "one that the device encodes; others are encoded on the CPU";
         let value = w.format.name().into();
         return Err(Error::InvalidOption { name: "format", value, allowed });
     }
     for shard in &w.shards {
-        let (chunks, plane1, plane2) = shard.planes();
+        let Addresses { chunks, plane1, plane2, scales, table } = shard.addresses();
         let params = Params {
             chunks,
             plane1,
             plane2,
+            scales,
+            table,
             cols: w.cols as u32,
             stride: stride(w.cols) as u32,
             rows: shard.layout.rows as u32,
             x_row: shard.first_row as u32,
         };
-        let grid = workgroups(&params, group(planes));
-        let variant = variant(planes, w.tile).packed(w.format);
-        plan.dispatch(&OP, variant, &params, &[x, &shard.buffer], grid)?;
+        let buffers = [x, &shard.buffer];
+        let variant = variant(w);
+        if let RowScale::PerRow(max) = w.format.row_scale() {
+            let mut scales = variant.clone();
+            scales.constants.extend([("SCALES", 1.0), ("ROW_MAX", max.into())]);
+            plan.dispatch(&OP, scales, &params, &buffers, scale_workgroups(&params)?)?;
+        }
+        let grid = workgroups(&params, group(w.format));
+        plan.dispatch(&OP, variant, &params, &buffers, grid)?;
     }
     Ok(())
 }
@@ -85,17 +122,19 @@ pub fn record(plan: &mut PlanBuilder, x: &Buffer, w: &Matrix) -> Result<()> {
 /// The constants that describe a plane: words in a slot, chunks that share it.
 const SHAPES: [[&str; 2]; 3] = [["WORDS0", "SHARE0"], ["WORDS1", "SHARE1"], ["WORDS2", "SHARE2"]];
 
-fn variant(planes: &[Plane], tile: usize) -> Variant {
+fn variant(w: &Matrix) -> Variant {
+    let planes = w.format.planes();
     let mut variant = Variant::of(&[
         ("LANES", LANES.into()),
-        ("GROUP", group(planes) as f64),
-        ("ROW_TILE", tile as f64),
+        ("GROUP", group(w.format) as f64),
+        ("SCOPE", scope(w.format) as f64),
+        ("ROW_TILE", w.tile as f64),
         ("PLANES", planes.len() as f64),
     ]);
     for ([words, share], plane) in SHAPES.into_iter().zip(planes) {
         variant.constants.extend([(words, plane.words as f64), (share, plane.chunks as f64)]);
     }
-    variant
+    variant.packed(w.format)
 }
 
 /// Encodes a host slice of rows of `cols` weights on the device: whole blocks back to back, as a
@@ -151,7 +190,7 @@ fn check(format: FormatRef, len: usize, cols: usize) -> Result<usize> {
 pub fn reference(format: FormatRef, x: &[f32], cols: usize) -> Result<Vec<u8>> {
     let row_bytes = check(format, x.len(), cols)?;
     let mut bytes = vec![0; x.len() / cols * row_bytes];
-    formats::encode_row(format, x, &mut bytes)?;
+    formats::encode_rows(format, cols, x, &mut bytes)?;
     Ok(bytes)
 }
 

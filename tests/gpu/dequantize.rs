@@ -6,18 +6,19 @@
 //! binary16 scale, at least 2^-24, is subnormal in binary32.
 
 use mantissa::Gpu;
-use mantissa::formats::{self, CHUNK, FORMATS, FormatRef};
+use mantissa::formats::{self, CHUNK, FormatRef};
 use mantissa::ops::dequantize::{dequantize, record, record_rows};
 use mantissa::ops::{Matrix, Placement, stride};
 use pollster::block_on;
 
 use crate::support::{
-    Case, Expect, Outcome, Random, case, compare, input, output, rows_of_bytes, run, words,
+    Case, Expect, Outcome, Random, case, compare, input, output, rows_of_bytes, run,
+    tested_formats, words,
 };
 
 pub fn trials() -> Vec<(String, Case)> {
     let mut trials = vec![case("folded", folded), case("slice", slice)];
-    for format in FORMATS.iter().copied() {
+    for format in tested_formats() {
         let name = format.name();
         trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
         trials.push(case(format!("{name}_edges"), move |gpu| edges(gpu, format)));
@@ -45,7 +46,7 @@ fn expect(format: FormatRef, exact: f32) -> Expect {
 
 /// What rows of blocks are worth, rows `stride(cols)` words apart.
 fn expected(format: FormatRef, blocks: &[u8], cols: usize) -> mantissa::Result<Vec<Expect>> {
-    let row_bytes = cols / format.block_len() * format.block_bytes();
+    let row_bytes = formats::row_bytes(format, cols).unwrap_or(1);
     let mut row = vec![0.0; cols];
     let mut want = Vec::new();
     for bytes in blocks.chunks_exact(row_bytes) {
@@ -81,7 +82,7 @@ fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
     let mut random = Random::new(20);
     for cols in columns(format) {
         for rows in [1, 7, 8, 9, 33] {
-            let blocks = random.blocks(format, rows * cols)?;
+            let blocks = random.blocks(format, (rows, cols))?;
             for placement in placements(gpu) {
                 check(gpu, "normal", format, &blocks, (rows, cols), placement)?;
             }
@@ -95,7 +96,7 @@ fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
 fn edges(gpu: &Gpu, format: FormatRef) -> Outcome {
     let mut random = Random::new(21);
     let cols = (16 * CHUNK).next_multiple_of(format.block_len());
-    let bytes = cols / format.block_len() * format.block_bytes();
+    let bytes = formats::row_bytes(format, cols).unwrap_or(1);
     let placement = Placement::of(gpu);
     let noise: Vec<u8> = (0..64 * bytes).map(|_| random.bits() as u8).collect();
     check(gpu, "random bytes", format, &noise, (64, cols), placement)?;
@@ -105,26 +106,35 @@ fn edges(gpu: &Gpu, format: FormatRef) -> Outcome {
     scales(gpu, format, cols, placement)
 }
 
-/// Every binary16 and upper half of a binary32 in the first two bytes of a block or weight: all
-/// scales, subnormals and both zeros among them.
+/// Every binary16 (of large blocks: some) in the first and last two bytes of a block, and as the
+/// upper half of a weight or of a row's scale: all scales, subnormals and both zeros among them.
 fn scales(gpu: &Gpu, format: FormatRef, cols: usize, placement: Placement) -> Outcome {
     let mut random = Random::new(22);
     let size = format.block_bytes();
-    let mut blocks: Vec<u8> = Vec::with_capacity(65_536 * size);
-    for half in 0..=u16::MAX {
-        let at = blocks.len();
-        blocks.extend((0..size).map(|_| random.bits() as u8));
-        let high = if size == 4 { at + 2 } else { at };
-        blocks[high..high + 2].copy_from_slice(&half.to_le_bytes());
+    let step = format.block_len().div_ceil(CHUNK);
+    let in_row = cols / format.block_len();
+    let mut rows: Vec<u8> = Vec::new();
+    for (i, half) in (0..=u16::MAX).step_by(step).enumerate() {
+        if i % in_row == 0 && format.row_scale().bytes() > 0 {
+            rows.extend([random.bits() as u8, random.bits() as u8]);
+            rows.extend(half.to_le_bytes());
+        }
+        let mut block: Vec<u8> = (0..size).map(|_| random.bits() as u8).collect();
+        let high = if size == 4 { 2 } else { 0 };
+        if size > 1 {
+            block[high..high + 2].copy_from_slice(&half.to_le_bytes());
+            block[size - 2..].copy_from_slice(&half.to_le_bytes());
+        }
+        rows.extend(block);
     }
-    let rows = 65_536 * format.block_len() / cols;
-    check(gpu, "every scale", format, &blocks, (rows, cols), placement)
+    let count = 65_536 / step / in_row;
+    check(gpu, "every scale", format, &rows, (count, cols), placement)
 }
 
 /// Rows by id, in any order, repeated; an id outside the table writes nothing.
 fn gather(gpu: &Gpu, format: FormatRef) -> Outcome {
     let (rows, cols) = (100, (2 * CHUNK).next_multiple_of(format.block_len()));
-    let blocks = Random::new(23).blocks(format, rows * cols)?;
+    let blocks = Random::new(23).blocks(format, (rows, cols))?;
     let row_words = expected(format, &blocks, cols)?;
     let ids = [0u32, 99, 1, 50, 50, 100, 7, 8, u32::MAX];
     for tile in [1, 8] {
@@ -150,7 +160,7 @@ fn gather(gpu: &Gpu, format: FormatRef) -> Outcome {
 /// A matrix in several buffers decodes to the same bits.
 fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
     let (rows, cols) = (77, (3 * CHUNK).next_multiple_of(format.block_len()));
-    let blocks = Random::new(24).blocks(format, rows * cols)?;
+    let blocks = Random::new(24).blocks(format, (rows, cols))?;
     for tile in [1, 8] {
         let placement = Placement { tile, shard_bytes: rows_of_bytes(format, 16, cols) };
         let w = Matrix::upload_placed(gpu, "w", format, (rows, cols), &blocks, placement);
@@ -168,7 +178,7 @@ fn folded(gpu: &Gpu) -> Outcome {
     let f32 = formats::by_name("f32")?;
     // A workgroup of 64 lanes of 8 weights decodes 16 rows of a chunk.
     let (rows, cols) = (16 * 65_535 + 17, 1);
-    let blocks = Random::new(25).blocks(f32, rows * cols)?;
+    let blocks = Random::new(25).blocks(f32, (rows, cols))?;
     check(gpu, "folded", f32, &blocks, (rows, cols), Placement::of(gpu))
 }
 
@@ -176,7 +186,7 @@ fn folded(gpu: &Gpu) -> Outcome {
 fn slice(gpu: &Gpu) -> Outcome {
     let f32 = formats::by_name("f32")?;
     for cols in [1, 65, 588] {
-        let blocks = Random::new(26).blocks(f32, 5 * cols)?;
+        let blocks = Random::new(26).blocks(f32, (5, cols))?;
         let y = block_on(dequantize(gpu, f32, &blocks, (5, cols)))?;
         let same = y.iter().flat_map(|v| v.to_le_bytes()).eq(blocks.iter().copied());
         if !same || y.len() != 5 * cols {

@@ -252,7 +252,7 @@ fn threads(open: &Open) -> Outcome {
         for round in 0..5 {
             let mut random = Random::new(seed * 100 + round);
             let (n, k) = (9, 64);
-            let (blocks, x) = (random.blocks(format, n * k)?, random.normals(2 * k, 1.0));
+            let (blocks, x) = (random.blocks(format, (n, k))?, random.normals(2 * k, 1.0));
             let y = block_on(ops::matmul::matmul(&gpu, format, &blocks, (n, k), &x))?;
             let exact = ops::matmul::reference(format, &blocks, (n, k), &x)?;
             let near = |(y, (exact, size)): (&f32, &(f64, f64))| {

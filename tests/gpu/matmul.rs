@@ -1,7 +1,7 @@
 //! y = x·Wᵀ on packed weights: every format, tile and flag against f64 on the decoded weights.
 
 use mantissa::Gpu;
-use mantissa::formats::{self, FORMATS, FormatRef};
+use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::Class;
 use mantissa::ops::matmul::{self, Output, Tile, record_tiled, reference};
 use mantissa::ops::{Matrix, Placement, stride};
@@ -9,7 +9,7 @@ use pollster::block_on;
 
 use crate::support::{
     Case, Expect, Outcome, Random, SENTINEL, case, compare, gamma, input, output, rows_of_bytes,
-    run, words,
+    run, tested_formats, words,
 };
 
 pub fn trials() -> Vec<(String, Case)> {
@@ -21,7 +21,7 @@ pub fn trials() -> Vec<(String, Case)> {
         case("rows_are_apart", rows_are_apart),
         case("slice", slice),
     ];
-    for format in FORMATS.iter().copied() {
+    for format in tested_formats() {
         let name = format.name();
         trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
         trials.push(case(format!("{name}_long"), move |gpu| long(gpu, format)));
@@ -71,7 +71,7 @@ const BEHIND: usize = 2;
 
 fn launch(gpu: &Gpu, format: FormatRef, s: Shape) -> Result<Run, libtest_mimic::Failed> {
     let mut random = Random::new((s.n * s.k + s.m) as u64);
-    let blocks = random.blocks(format, s.n * s.k)?;
+    let blocks = random.blocks(format, (s.n, s.k))?;
     let (mut x, bias) = (random.normals((s.first_row + s.m) * s.k, 1.0), random.normals(s.n, 1.0));
     if let Some(row) = s.nan_row {
         x[(s.first_row + row) * s.k..][..s.k].fill(f32::NAN);
@@ -174,7 +174,7 @@ fn tiles(gpu: &Gpu) -> Outcome {
 }
 
 fn flags(gpu: &Gpu) -> Outcome {
-    for format in FORMATS.iter().copied().take(2) {
+    for format in tested_formats().into_iter().take(2) {
         let k = 64usize.next_multiple_of(format.block_len());
         for class in [Class::Software, Class::Gpu] {
             for (bias, accumulate) in [(true, false), (false, true), (true, true)] {
@@ -197,7 +197,7 @@ fn rows_of_x(gpu: &Gpu) -> Outcome {
 
 /// K that is no multiple of a chunk, or even of four.
 fn tails(gpu: &Gpu) -> Outcome {
-    for format in FORMATS.iter().copied() {
+    for format in tested_formats() {
         for k in [1, 2, 31, 33, 65, 80, 588].into_iter().filter(|k| k % format.block_len() == 0) {
             for class in [Class::Software, Class::Gpu] {
                 check(gpu, format, Shape::of(class, 1, 9, k))?;
@@ -241,9 +241,9 @@ fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
 /// The one-shot function on slices.
 fn slice(gpu: &Gpu) -> Outcome {
     let mut random = Random::new(30);
-    for format in FORMATS.iter().copied() {
+    for format in tested_formats() {
         let (m, n, k) = (3, 5, 64usize.next_multiple_of(format.block_len()));
-        let (blocks, x) = (random.blocks(format, n * k)?, random.normals(m * k, 1.0));
+        let (blocks, x) = (random.blocks(format, (n, k))?, random.normals(m * k, 1.0));
         let y = block_on(matmul::matmul(gpu, format, &blocks, (n, k), &x))?;
         let got: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
         let exact = reference(format, &blocks, (n, k), &x)?;

@@ -8,21 +8,23 @@
 use std::path::Path;
 
 use libtest_mimic::Failed;
-use mantissa::formats::{self, CHUNK, FORMATS, FormatRef, Layout};
+use mantissa::formats::{self, CHUNK, FormatRef, Layout};
 use mantissa::ops::matrix::Shard;
-use mantissa::ops::quantize::{quantize, quantize_placed, record, reference};
+use mantissa::ops::quantize::{can_encode, quantize, quantize_placed, record, reference};
 use mantissa::ops::{Matrix, Placement, stride};
 use mantissa::{Error, Gpu};
 use npyz::Deserialize;
 use pollster::block_on;
 
-use crate::support::{Case, Expect, Outcome, Random, case, compare, input, output, run, words};
+use crate::support::{
+    Case, Expect, Outcome, Random, case, compare, input, output, run, tested_formats, words,
+};
 
 pub fn trials() -> Vec<(String, Case)> {
     let mut trials = vec![case("wrong_shapes", wrong_shapes)];
-    for format in FORMATS.iter().copied().filter(|f| f.block_len() <= CHUNK) {
+    for format in tested_formats().into_iter().filter(|f| can_encode(*f)) {
         let name = format.name();
-        trials.push(case(format!("{name}_gguf"), move |gpu| gguf(gpu, format)));
+        trials.push(case(format!("{name}_golden"), move |gpu| golden_bytes(gpu, format)));
         trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
         trials.push(case(format!("{name}_magnitudes"), move |gpu| magnitudes(gpu, format)));
         trials.push(case(format!("{name}_ties"), move |gpu| ties(gpu, format)));
@@ -45,6 +47,11 @@ fn expected(format: FormatRef, layout: &Layout, bytes: &[u8]) -> mantissa::Resul
             for i in (0..plane.words).map(|w| base + slot * plane.words + w) {
                 want[i] = Expect::Bits(repacked[i]);
             }
+        }
+    }
+    if format.row_scale().bytes() > 0 {
+        for i in layout.scales..layout.scales + layout.rows {
+            want[i] = Expect::Bits(repacked[i]);
         }
     }
     Ok(want)
@@ -79,12 +86,17 @@ fn golden<T: Deserialize>(name: &str) -> Result<Vec<T>, Failed> {
     Ok(npyz::NpyFile::new(&bytes[..])?.into_vec()?)
 }
 
-/// The bytes of the `gguf` package itself.
-fn gguf(gpu: &Gpu, format: FormatRef) -> Outcome {
-    let weights: Vec<f32> = golden("weights")?;
-    let want: Vec<u8> = golden(&format!("{}.encoded", format.name()))?;
-    let got = block_on(quantize(gpu, format, &weights, 32))?;
-    let size = want.len() / (weights.len() / 32);
+/// The bytes of the `gguf` package itself, or of what else is the format's reference.
+fn golden_bytes(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let name = format.name().replace(':', "-");
+    let own = golden(&format!("{name}.weights"));
+    let (weights, cols): (Vec<f32>, usize) = match own {
+        Ok(weights) => (weights, format.block_len().max(32)),
+        Err(_) => (golden("weights")?, 32),
+    };
+    let want: Vec<u8> = golden(&format!("{name}.encoded"))?;
+    let got = block_on(quantize(gpu, format, &weights, cols))?;
+    let size = want.len() / (weights.len() / cols);
     let rows = got.chunks(size).zip(want.chunks(size)).enumerate();
     match rows.into_iter().find(|(_, (got, want))| got != want) {
         Some((i, (got, want))) => Err(format!("row {i}: {got:x?}, want {want:x?}").into()),
@@ -107,27 +119,29 @@ fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
 /// Blocks at every power of two, the subnormal ones included, and blocks of random finite bits.
 fn magnitudes(gpu: &Gpu, format: FormatRef) -> Outcome {
     let mut random = Random::new(61);
+    let cols = 96usize.next_multiple_of(format.block_len());
     let mut x = Vec::new();
     for exponent in -151..=127 {
         let scale = 2f64.powi(exponent);
         let value = |v: f32| ((f64::from(v) * scale) as f32).clamp(f32::MIN, f32::MAX);
-        x.extend(random.normals(96, 1.0).into_iter().map(value));
+        x.extend(random.normals(cols, 1.0).into_iter().map(value));
     }
-    check(gpu, "powers of two", format, &x, 96)?;
+    check(gpu, "powers of two", format, &x, cols)?;
     let finite = |random: &mut Random| loop {
         let value = f32::from_bits(random.bits() as u32);
         if value.is_finite() {
             return value;
         }
     };
-    let x: Vec<f32> = (0..200 * 96).map(|_| finite(&mut random)).collect();
-    check(gpu, "random bits", format, &x, 96)
+    let x: Vec<f32> = (0..200 * cols).map(|_| finite(&mut random)).collect();
+    check(gpu, "random bits", format, &x, cols)
 }
 
 /// Weights at, just above and just below the middle between two codes of some format, and halfway
 /// between two floats of 16 bits.
 fn ties(gpu: &Gpu, format: FormatRef) -> Outcome {
     let mut random = Random::new(62);
+    let cols = format.block_len().max(2 * CHUNK);
     let mut x = Vec::new();
     for round in 0..200 {
         for top in [8, 15, 16, 31, 127] {
@@ -142,7 +156,7 @@ fn ties(gpu: &Gpu, format: FormatRef) -> Outcome {
             x.extend(between(&mut random, (least, step), (0, top), least + f64::from(top) * step));
         }
     }
-    check(gpu, "between codes", format, &x, 64)?;
+    check(gpu, "between codes", format, &x, cols)?;
     let halfway = |_| {
         let (bits, down) = (random.bits() as u32 & 0x7fff_ffff, random.below(3) as u32);
         let cut = if random.below(2) == 0 { 16 } else { 13 };
@@ -150,11 +164,11 @@ fn ties(gpu: &Gpu, format: FormatRef) -> Outcome {
         if value.is_finite() { value } else { 1.0 }
     };
     let x: Vec<f32> = (0..64 * 64).map(halfway).collect();
-    check(gpu, "between floats", format, &x, 64)?;
+    check(gpu, "between floats", format, &x, cols)?;
     let halves: Vec<f32> = (0..64 * 64)
         .map(|_| 2f32.powi(random.below(48) as i32 - 30) * random.below(4096) as f32)
         .collect();
-    check(gpu, "short floats", format, &halves, 64)
+    check(gpu, "short floats", format, &halves, cols)
 }
 
 /// A block of weights around (k + ½)·step + zero with k in from..to, and `zero` and `farthest`.
@@ -201,7 +215,9 @@ fn odd_blocks(gpu: &Gpu, format: FormatRef) -> Outcome {
             x.extend((0..CHUNK).map(|j| most * (j as f32 / 31.0)));
         }
     }
-    check(gpu, "odd blocks", format, &x, CHUNK)
+    let cols = format.block_len().max(CHUNK);
+    x.resize(x.len().next_multiple_of(cols), 0.5);
+    check(gpu, "odd blocks", format, &x, cols)
 }
 
 /// NaN and infinity: what the CPU gives, and never a number where that has none.
@@ -224,11 +240,14 @@ fn not_finite(gpu: &Gpu, format: FormatRef) -> Outcome {
         block[3..5].copy_from_slice(&[a, b]);
         x.extend(block);
     }
-    let want = reference(format, &x, CHUNK)?;
-    let got = block_on(quantize(gpu, format, &x, CHUNK))?;
-    let size = format.block_bytes();
+    let cols = format.block_len().max(CHUNK);
+    x.resize(x.len().next_multiple_of(cols), 0.5);
+    let want = reference(format, &x, cols)?;
+    let got = block_on(quantize(gpu, format, &x, cols))?;
+    let size = format.row_scale().bytes() + cols / format.block_len() * format.block_bytes();
     for (i, (got, want)) in got.chunks(size).zip(want.chunks(size)).enumerate() {
-        let both_nan = format.block_len() > 1 && all_nan(format, got)? && all_nan(format, want)?;
+        let all_nan = |row| all_nan(format, row, cols);
+        let both_nan = format.block_len() > 1 && all_nan(got)? && all_nan(want)?;
         if got != want && !both_nan {
             return Err(format!("block {i}: {got:x?}, want {want:x?}").into());
         }
@@ -236,27 +255,27 @@ fn not_finite(gpu: &Gpu, format: FormatRef) -> Outcome {
     Ok(())
 }
 
-fn all_nan(format: FormatRef, block: &[u8]) -> Result<bool, Failed> {
-    let mut values = vec![0.0; format.block_len()];
-    formats::decode_row(format, block, &mut values)?;
+fn all_nan(format: FormatRef, row: &[u8], cols: usize) -> Result<bool, Failed> {
+    let mut values = vec![0.0; cols];
+    formats::decode_row(format, row, &mut values)?;
     Ok(values.iter().all(|v| v.is_nan()))
 }
 
 /// A matrix in several shards, and x in several uploads: the same bytes.
 fn pieces(gpu: &Gpu, format: FormatRef) -> Outcome {
-    let (rows, cols) = (77, 3 * CHUNK);
+    let (rows, cols) = (77, (3 * CHUNK).next_multiple_of(format.block_len()));
     let x = Random::new(65).normals(rows * cols, 1.0);
     let want = reference(format, &x, cols)?;
     for (tile, rows_of_x) in [(1, 1), (1, 10), (8, 16), (8, 1000)] {
         // Planes are padded to vec4s, which takes a few bytes more.
-        let placement = Placement { tile, shard_bytes: rows_of_x * cols as u64 * 4 + 64 };
+        let placement = Placement { tile, shard_bytes: rows_of_x * cols as u64 * 4 + 96 };
         if block_on(quantize_placed(gpu, format, &x, cols, placement))? != want {
             return Err(format!("{rows_of_x} rows at a time: other bytes").into());
         }
     }
     let from = input(gpu, &x)?;
     let shard = Layout::new(format, 16, cols, 8)?;
-    let placement = Placement { tile: 8, shard_bytes: 4 * shard.words as u64 + 64 };
+    let placement = Placement { tile: 8, shard_bytes: 4 * shard.words as u64 + 80 };
     let w = block_on(Matrix::zeros(gpu, "w", format, (rows, cols), placement))?;
     run(gpu, |plan| record(plan, &from, &w))?;
     if w.shards.len() != 5 || block_on(w.download())? != want {

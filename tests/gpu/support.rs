@@ -129,11 +129,15 @@ impl Random {
         (0..n).map(|_| self.normal() * scale).collect()
     }
 
-    /// `n` weights in `format`, from normal values.
-    pub fn blocks(&mut self, format: FormatRef, n: usize) -> mantissa::Result<Vec<u8>> {
-        let values = self.normals(n, 1.0);
-        let mut blocks = vec![0; n / format.block_len() * format.block_bytes()];
-        formats::encode_row(format, &values, &mut blocks)?;
+    /// Rows of `k` weights in `format`, from normal values.
+    pub fn blocks(
+        &mut self,
+        format: FormatRef,
+        (rows, k): (usize, usize),
+    ) -> mantissa::Result<Vec<u8>> {
+        let values = self.normals(rows * k, 1.0);
+        let mut blocks = vec![0; rows * formats::row_bytes(format, k).unwrap_or(0)];
+        formats::encode_rows(format, k, &values, &mut blocks)?;
         Ok(blocks)
     }
 }
@@ -189,10 +193,18 @@ pub fn compare(what: &str, got: &[u32], want: &[Expect]) -> Outcome {
     Err(text.into())
 }
 
-/// A shard that holds some `rows` rows of this many columns, planes' padding included.
+/// A shard that holds some `rows` rows of this many columns, planes' padding and table included.
 pub fn rows_of_bytes(format: FormatRef, rows: usize, cols: usize) -> u64 {
     let row: usize = format.planes().iter().map(|p| p.row_words(cols.div_ceil(32)) * 4).sum();
-    (rows * row) as u64 + 16 * format.planes().len() as u64
+    let row = row + format.row_scale().bytes();
+    (rows * row + format.table().len() * 4) as u64 + 16 * (format.planes().len() as u64 + 2)
+}
+
+/// Every format of the table, and of each family the members that take every branch of its part.
+pub fn tested_formats() -> Vec<FormatRef> {
+    let samples = formats::FAMILIES.iter().flat_map(|f| f.samples);
+    let samples = samples.filter_map(|name| formats::by_name(name).ok());
+    formats::FORMATS.iter().copied().chain(samples).collect()
 }
 
 /// An output buffer: `words` sentinels and the guards behind them.
