@@ -17,7 +17,12 @@ use crate::support::{
 };
 
 pub fn trials() -> Vec<(String, Case)> {
-    let mut trials = vec![case("folded", folded), case("slice", slice)];
+    vec![case("folded", folded), case("slice", slice)]
+}
+
+/// What is done with every format.
+pub fn format_trials() -> Vec<(String, Case)> {
+    let mut trials = Vec::new();
     for format in tested_formats() {
         let name = format.name();
         trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));

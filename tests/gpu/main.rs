@@ -47,6 +47,14 @@ const SUITES: &[Suite] = &[
     ("softmax", softmax::trials),
 ];
 
+/// What runs for every number format, on devices with nothing masked off: the kernels that read
+/// packed weights use neither f16 nor subgroups, and `tests/shaders.rs` links them with both.
+const FORMAT_SUITES: &[Suite] = &[
+    ("dequantize", dequantize::format_trials),
+    ("matmul", matmul::format_trials),
+    ("quantize", quantize::format_trials),
+];
+
 fn main() {
     let arguments = Arguments::from_args();
     let adapters = distinct(pollster::block_on(gpu::adapters()));
@@ -85,7 +93,10 @@ fn suites() -> impl Iterator<Item = Suite> {
 }
 
 fn on_device(device: &Device) -> Vec<Trial> {
-    let cases = suites().flat_map(|(op, trials)| trials().into_iter().map(move |c| (op, c)));
+    let of_formats = FORMAT_SUITES.iter().copied().filter(|_| !device.masked);
+    let cases = suites()
+        .chain(of_formats)
+        .flat_map(|(op, trials)| trials().into_iter().map(move |c| (op, c)));
     let trial = |(op, (name, case)): (&str, (String, Case))| {
         let device = device.clone();
         let name = format!("[{}] {op}::{name}", device.label);
@@ -100,7 +111,7 @@ fn on_device(device: &Device) -> Vec<Trial> {
 
 /// What would run if there were an adapter.
 fn ignored() -> Vec<Trial> {
-    let names = suites().flat_map(|(op, trials)| {
+    let names = suites().chain(FORMAT_SUITES.iter().copied()).flat_map(|(op, trials)| {
         trials().into_iter().map(move |(name, _)| format!("[no adapter] {op}::{name}"))
     });
     names.chain(faults::names()).map(absent).collect()

@@ -13,14 +13,19 @@ use crate::support::{
 };
 
 pub fn trials() -> Vec<(String, Case)> {
-    let mut trials = vec![
+    vec![
         case("tiles", tiles),
         case("flags", flags),
         case("rows_of_x", rows_of_x),
         case("tails", tails),
         case("rows_are_apart", rows_are_apart),
         case("slice", slice),
-    ];
+    ]
+}
+
+/// What is done with every format.
+pub fn format_trials() -> Vec<(String, Case)> {
+    let mut trials = Vec::new();
     for format in tested_formats() {
         let name = format.name();
         trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
@@ -137,7 +142,7 @@ fn check(gpu: &Gpu, format: FormatRef, s: Shape) -> Outcome {
 fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
     for class in [Class::Software, Class::Gpu] {
-        for m in [1, 2, 3, 7, 8, 9, 16, 17, 33] {
+        for m in [1, 2, 3, 7, 8, 9, 16, 33, 128] {
             check(gpu, format, Shape::of(class, m, 67, k))?;
         }
         // One block, one row; one past a workgroup's rows.
@@ -148,7 +153,7 @@ fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
 }
 
 fn long(gpu: &Gpu, format: FormatRef) -> Outcome {
-    let k = 5120usize.next_multiple_of(format.block_len());
+    let k = 11_008usize.next_multiple_of(format.block_len());
     for class in [Class::Software, Class::Gpu] {
         check(gpu, format, Shape::of(class, 1, 35, k))?;
         check(gpu, format, Shape::of(class, 5, 17, k))?;

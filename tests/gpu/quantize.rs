@@ -21,7 +21,12 @@ use crate::support::{
 };
 
 pub fn trials() -> Vec<(String, Case)> {
-    let mut trials = vec![case("wrong_shapes", wrong_shapes)];
+    vec![case("wrong_shapes", wrong_shapes)]
+}
+
+/// What is done with every format.
+pub fn format_trials() -> Vec<(String, Case)> {
+    let mut trials = Vec::new();
     for format in tested_formats().into_iter().filter(|f| can_encode(*f)) {
         let name = format.name();
         trials.push(case(format!("{name}_golden"), move |gpu| golden_bytes(gpu, format)));

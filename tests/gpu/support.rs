@@ -39,6 +39,8 @@ pub fn gamma(n: usize) -> f64 {
 pub struct Device {
     /// As in the names of trials: `Vulkan/llvmpipe (subgroups off)`.
     pub label: String,
+    /// Whether any capability of the adapter is left unused.
+    pub masked: bool,
     options: GpuOptions,
     opened: Arc<OnceLock<Result<Gpu, String>>>,
 }
@@ -47,7 +49,7 @@ impl Device {
     fn new(adapter: &AdapterSummary, mask: &str, without: Without) -> Self {
         let label = format!("{}{mask}", short_name(adapter));
         let options = GpuOptions { adapter: Some(adapter.info.name.clone()), without };
-        Self { label, options, opened: Arc::default() }
+        Self { label, masked: !mask.is_empty(), options, opened: Arc::default() }
     }
 
     /// The device itself.
