@@ -79,6 +79,20 @@ fn f32_mul(a: u32, b: u32) -> u32 {
     return f32_join((high << 6u) | rest | min(low & 0x3ffffu, 1u), x.e + y.e + 18);
 }
 
+// a·b; one that a device might flush is made in integers, if EXACT.
+fn f32_product(a: f32, b: f32) -> f32 {
+    let product = a * b;
+    if !EXACT {
+        return product;
+    }
+    let x = bitcast<u32>(a);
+    let y = bitcast<u32>(b);
+    if magnitude(bitcast<u32>(product)) > 0x01000000u || !is_finite(x) || !is_finite(y) {
+        return product;
+    }
+    return bitcast<f32>(((x ^ y) & SIGN) | f32_mul(x, y));
+}
+
 // a − b, both finite, a ≥ b.
 fn f32_sub(a: u32, b: u32) -> u32 {
     let x = f32_split(a);

@@ -1,5 +1,9 @@
 // Eight consecutive weights, and the small unpackers that formats share.
 
+// Whether products too small for a normal f32 must be right on devices that flush them; that takes
+// much code for what cannot show in a sum.
+override EXACT: bool = true;
+
 struct Vec8 { lo: vec4<f32>, hi: vec4<f32> }
 
 // The f32 value of the binary16 in the low 16 bits of h, built from its bits: exact, subnormals

@@ -23,18 +23,11 @@ fn load_vec4(i: u32) -> vec4<u32> {
     return weights[i];
 }
 
-// w·scale; a product that a device might flush is made in integers.
 fn scaled(w: f32, scale: f32) -> f32 {
-    if !ROW_SCALED {
-        return w;
+    if ROW_SCALED {
+        return f32_product(w, scale);
     }
-    let product = w * scale;
-    let a = bitcast<u32>(w);
-    let b = bitcast<u32>(scale);
-    if magnitude(bitcast<u32>(product)) > 0x01000000u || !is_finite(a) || !is_finite(b) {
-        return product;
-    }
-    return bitcast<f32>(((a ^ b) & SIGN) | f32_mul(a, b));
+    return w;
 }
 
 @compute @workgroup_size(LANES)

@@ -141,8 +141,10 @@ fn main(
             let share = plane_share(p);
             let at = plane(p) + slot(row, c, share) * plane_words(p);
             if share > 1u {
-                let mine = words[from_word] << (32u / share * (c % share));
-                shared_words[p] = select(shared_words[p], 0u, c % share == 0u) | mine;
+                let bits = 32u / share;
+                let mine = extractBits(words[from_word], bits * (c % SCOPE), bits);
+                let joined = mine << (bits * (c % share));
+                shared_words[p] = select(shared_words[p], 0u, c % share == 0u) | joined;
                 weights[at] = shared_words[p];
             } else {
                 for (var w = 0u; w < plane_words(p); w++) {

@@ -134,3 +134,20 @@ fn spread_nibbles(word: u32) -> u64 {
     let x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
     (x | x << 4) & 0x0f0f_0f0f_0f0f_0f0f
 }
+
+/// Code `j` of a little-endian stream of codes of `width` bits, at most 8.
+pub(super) fn stream_code(bytes: &[u8], width: usize, j: usize) -> u32 {
+    let (at, shift) = (width * j / 8, width * j % 8);
+    let next = bytes.get(at + 1).copied().unwrap_or(0);
+    (u32::from(bytes[at]) | u32::from(next) << 8) >> shift & ((1 << width) - 1)
+}
+
+/// Sets the code that [`stream_code`] reads to the low bits of `code`, where it is still zero.
+pub(super) fn put_stream_code(bytes: &mut [u8], width: usize, j: usize, code: u32) {
+    let (at, shift) = (width * j / 8, width * j % 8);
+    let code = (code & ((1 << width) - 1)) << shift;
+    bytes[at] |= code as u8;
+    if code > 255 {
+        bytes[at + 1] |= (code >> 8) as u8;
+    }
+}

@@ -25,8 +25,12 @@ mod bits;
 mod round;
 
 mod bf16;
+mod bfp;
 mod f16;
 mod f32;
+mod int8;
+mod mxint8;
+mod nf4;
 mod q4_0;
 mod q4_1;
 mod q5_0;
@@ -124,6 +128,9 @@ pub static FORMATS: &[FormatRef] = &[
     &q5_0::Q5_0,
     &q5_1::Q5_1,
     &q8_0::Q8_0,
+    &mxint8::MxInt8,
+    &nf4::Nf4,
+    &int8::Int8,
 ];
 
 /// Formats that differ by numbers in their names, and share their files.
@@ -142,7 +149,7 @@ pub struct Family {
 }
 
 /// THE table of families.
-pub static FAMILIES: &[Family] = &[];
+pub static FAMILIES: &[Family] = &[bfp::FAMILY];
 
 /// Every format: the table's, then all members of the families.
 pub fn all() -> impl Iterator<Item = FormatRef> {

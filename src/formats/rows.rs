@@ -96,6 +96,7 @@ fn encode(format: FormatRef, weights: &[f32], tensor_peak: f32, row: &mut [u8]) 
         RowScale::PerRow(max) => peak(weights) / max,
         RowScale::PerTensor(max) => tensor_peak / max,
     };
+    let scale = if scale.is_nan() { f32::NAN } else { scale };
     header.copy_from_slice(&scale.to_le_bytes());
     let weights: Vec<f32> = weights.iter().map(|&x| quotient(x, scale)).collect();
     encode_blocks(format, &weights, blocks);

@@ -157,6 +157,7 @@ pub fn record_tiled(
             ("ACCUMULATE", flag(out.accumulate)),
             ("BIAS", flag(bias.is_some())),
             ("ROW_TILE", w.tile as f64),
+            ("EXACT", 0.0),
         ]);
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, m)?;
         let buffers = [&shard.buffer, x, bias.unwrap_or(x), out.y];

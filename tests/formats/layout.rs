@@ -165,10 +165,11 @@ fn empty_tensors_have_no_words() {
     for format in all() {
         for (rows, k) in [(0, format.block_len()), (3, 0), (0, 0)] {
             let layout = Layout::new(format, rows, k, 4).unwrap();
-            assert_eq!(layout.words, 0);
             let bytes = rows * layout.row_bytes;
-            assert!(layout.repack(format, &vec![0; bytes]).unwrap().is_empty());
-            layout.unpack(format, &[], &mut vec![0; bytes]).unwrap();
+            // Rows of nothing still have a scale each, where they have any.
+            assert_eq!(layout.words, (bytes / 4).next_multiple_of(4));
+            let words = layout.repack(format, &vec![0; bytes]).unwrap();
+            layout.unpack(format, &words, &mut vec![0; bytes]).unwrap();
         }
     }
 }

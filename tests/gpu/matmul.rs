@@ -158,7 +158,11 @@ fn long(gpu: &Gpu, format: FormatRef) -> Outcome {
         check(gpu, format, Shape::of(class, 1, 35, k))?;
         check(gpu, format, Shape::of(class, 5, 17, k))?;
     }
-    check(gpu, format, Shape::of(gpu.caps().class, 1, 1537, 576.max(format.block_len())))
+    check(
+        gpu,
+        format,
+        Shape::of(gpu.caps().class, 1, 1537, 576usize.next_multiple_of(format.block_len())),
+    )
 }
 
 /// Every layout of work over lanes that a device of this size takes, with each interleaving.

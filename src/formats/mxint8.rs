@@ -1,0 +1,60 @@
+//! MXINT8: blocks of 32, x = q/64·2^(s − 127) with q in two's complement, 8.25 bits per weight
+//! (OCP Microscaling Formats v1.0, section 5.3).
+//!
+//! That is BFP(8, 32): a file's block is the E8M0 scale s, 255 for NaN, then 32 bytes. Encoding,
+//! error and GPU layout are those of `bfp.rs`: s = ⌊log₂ max|x|⌋ + 127, q nearest, ties to even,
+//! saturated to ±127 (the specification lets the code of −2 be left out, to keep both signs alike).
+
+use super::bfp;
+use super::{Format, Plane};
+use crate::gpu::Part;
+
+/// 8-bit integers with a shared power of two.
+#[derive(Debug)]
+pub struct MxInt8;
+
+impl Format for MxInt8 {
+    fn name(&self) -> &str {
+        "mxint8"
+    }
+
+    fn gguf_type(&self) -> Option<u32> {
+        None
+    }
+
+    fn block_len(&self) -> usize {
+        32
+    }
+
+    fn block_bytes(&self) -> usize {
+        33
+    }
+
+    fn decode(&self, block: &[u8], out: &mut [f32]) {
+        bfp::decode(8, block, out);
+    }
+
+    fn encode(&self, weights: &[f32], block: &mut [u8]) {
+        bfp::encode(8, weights, block);
+    }
+
+    fn planes(&self) -> &[Plane] {
+        const { &bfp::planes(8, 32) }
+    }
+
+    fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
+        bfp::repack(self, row, planes);
+    }
+
+    fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
+        bfp::unpack(self, planes, row);
+    }
+
+    fn shader(&self) -> &'static [Part] {
+        bfp::SHADER
+    }
+
+    fn overrides(&self) -> &[(&'static str, f64)] {
+        &[("MANTISSA_BITS", 8.0), ("BLOCK", 32.0)]
+    }
+}
