@@ -1,6 +1,7 @@
 //! Number formats without a GPU: values and bytes against the `gguf` package's
 //! and others' (`tests/golden/make_*.py`), the layout and its inverse, the WGSL parts as far as naga goes.
 
+mod docs;
 mod golden;
 mod layout;
 mod shaders;
