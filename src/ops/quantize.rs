@@ -138,7 +138,8 @@ fn variant(w: &Matrix) -> Variant {
 }
 
 /// Encodes a host slice of rows of `cols` weights on the device: whole blocks back to back, as a
-/// file has them.
+/// file has them. A format that the device does not encode (see [`can_encode`]) is encoded on the
+/// CPU.
 ///
 /// # Errors
 /// [`Error::Shape`] where x is no whole number of rows, or `cols` no multiple of the block;
@@ -160,6 +161,9 @@ pub async fn quantize_placed(
     placement: Placement,
 ) -> Result<Vec<u8>> {
     check(format, x.len(), cols)?;
+    if !can_encode(format) {
+        return reference(format, x, cols);
+    }
     let fit = placement.shard_bytes / (stride(cols) as u64 * 4);
     let mut bytes = Vec::new();
     for x in x.chunks(fit.max(1) as usize * cols) {

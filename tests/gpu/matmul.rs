@@ -25,7 +25,7 @@ pub fn trials() -> Vec<(String, Case)> {
 
 /// What is done with every format.
 pub fn format_trials() -> Vec<(String, Case)> {
-    let mut trials = Vec::new();
+    let mut trials = vec![case("beyond_a_binding", beyond_a_binding)];
     for format in tested_formats() {
         let name = format.name();
         trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
@@ -245,6 +245,42 @@ fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// More than the 128 MiB that WebGPU promises for a binding: sharded as the device demands, the result
+/// has the bits that a device with larger bindings, or smaller shards, gives.
+fn beyond_a_binding(gpu: &Gpu) -> Outcome {
+    let f16 = formats::by_name("f16")?;
+    let (n, k) = (66_001, 1024);
+    let row: Vec<f32> = Random::new(31).normals(k, 1.0);
+    let mut blocks = vec![0; 2 * n * k];
+    for (i, row_bytes) in blocks.chunks_exact_mut(2 * k).enumerate() {
+        let weights: Vec<f32> = row.iter().map(|x| x * (i % 97) as f32 / 64.0).collect();
+        formats::encode_row(f16, &weights, row_bytes)?;
+    }
+    let x = Random::new(32).normals(k, 1.0);
+    let exact = reference(f16, &blocks, (n, k), &x)?;
+    let from = input(gpu, &x)?;
+    let mut results = Vec::new();
+    for shard_bytes in [Placement::of(gpu).shard_bytes, 100 << 20, 30_000_000] {
+        let placement = Placement { shard_bytes, ..Placement::of(gpu) };
+        let w = Matrix::upload_placed(gpu, "w", f16, (n, k), &blocks, placement);
+        let w = block_on(w)?;
+        if shard_bytes <= 128 << 20 && w.shards.len() < 2 {
+            return Err(format!("{} shards of {shard_bytes} bytes", w.shards.len()).into());
+        }
+        let y = output(gpu, n)?;
+        let out = Output { y: &y, stride: n, at: 0, accumulate: false };
+        let tile = Tile::choose(gpu.caps().class, 1);
+        run(gpu, |plan| record_tiled(plan, tile, &w, (&from, 0, 1), None, out))?;
+        results.push(words(&y)?);
+    }
+    let want: Vec<_> =
+        exact.iter().map(|(y, size)| Expect::Near(*y, gamma(k + 2) * size)).collect();
+    compare("beyond a binding", &results[0], &want)?;
+    let bits: Vec<_> = results[0].iter().take(n).map(|w| Expect::Bits(*w)).collect();
+    compare("shards of 100 MiB", &results[1], &bits)?;
+    compare("shards of 30 MB", &results[2], &bits)
 }
 
 /// The one-shot function on slices.

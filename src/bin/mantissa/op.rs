@@ -161,11 +161,14 @@ async fn matmul(args: Matmul) -> Result<()> {
 
 /// Weights in a row of blocks.
 fn columns(format: FormatRef, bytes: usize, file: &Path) -> Result<usize> {
-    let block = format.block_bytes();
-    if !bytes.is_multiple_of(block) {
-        bail!("{}: {bytes} bytes are no whole {} blocks of {block}", shown(file), format.name());
-    }
-    (bytes / block).checked_mul(format.block_len()).context("too many weights")
+    let (block, scale) = (format.block_bytes(), format.row_scale().bytes());
+    let blocks = bytes.checked_sub(scale).filter(|bytes| bytes.is_multiple_of(block));
+    let Some(blocks) = blocks.map(|bytes| bytes / block) else {
+        let behind = if scale > 0 { format!(" behind a scale of {scale}") } else { String::new() };
+        let name = format.name();
+        bail!("{}: {bytes} bytes are no whole {name} blocks of {block}{behind}", shown(file));
+    };
+    blocks.checked_mul(format.block_len()).context("too many weights")
 }
 
 /// Bytes of a row of `k` weights.
