@@ -23,7 +23,7 @@ pub enum Error {
         file: String,
         /// What is wrong, with the values that disagree.
         #[source]
-        problem: crate::model::gguf::GgufError,
+        problem: crate::model::checkpoint::FileProblem,
     },
     /// A tensor is stored in a type that this build cannot decode.
     #[error("tensor {tensor}: type {type_name} is not supported; this build reads {supported}")]
@@ -171,6 +171,14 @@ impl Error {
     /// An [`Error::Io`] about `what`.
     pub fn io(what: impl std::fmt::Display, source: std::io::Error) -> Self {
         Self::Io { what: what.to_string(), source }
+    }
+
+    /// An [`Error::Malformed`] about `file`.
+    pub(crate) fn malformed(
+        file: impl Into<String>,
+        problem: impl Into<crate::model::checkpoint::FileProblem>,
+    ) -> Self {
+        Self::Malformed { file: file.into(), problem: problem.into() }
     }
 
     /// An [`Error::Config`] about `key`.

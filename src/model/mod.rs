@@ -1,30 +1,34 @@
 //! From a file to tokens.
 
 pub mod chat;
+pub mod checkpoint;
 pub mod config;
 pub mod decoder;
 pub mod generate;
 pub mod gguf;
+pub mod hugging_face;
 pub mod kv_cache;
+pub mod safetensors;
 pub mod sampler;
 pub mod session;
 pub mod source;
+mod tensor;
 pub mod tokenizer;
 pub mod weights;
 
 use std::sync::{Arc, OnceLock};
 
 pub use chat::{ChatTemplate, Message};
+pub use checkpoint::{Checkpoint, TensorInfo, TensorKind};
 pub use config::ModelConfig;
 pub use generate::{Finish, GenerateOptions, Generation, Stats};
 pub use sampler::SamplerOptions;
 pub use session::{Session, SessionOptions};
-pub use source::{ByteSource, Bytes};
+pub use source::{ByteSource, Bytes, ModelFiles};
 pub use tokenizer::Tokenizer;
 
 use crate::error::Result;
 use crate::gpu::Gpu;
-use gguf::Gguf;
 use weights::Weights;
 
 /// A model on a device. Cheap to clone; clones share the weights.
@@ -33,8 +37,8 @@ pub struct Model(Arc<Inner>);
 
 struct Inner {
     gpu: Gpu,
-    source: Arc<dyn ByteSource>,
-    gguf: Gguf,
+    files: ModelFiles,
+    checkpoint: Checkpoint,
     config: Arc<ModelConfig>,
     weights: Arc<Weights>,
     tokenizer: OnceLock<Tokenizer>,
@@ -43,7 +47,7 @@ struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Model").field("source", &self.source.name()).finish_non_exhaustive()
+        f.debug_struct("Model").field("files", &self.files.name()).finish_non_exhaustive()
     }
 }
 
@@ -68,7 +72,8 @@ pub struct Progress {
 }
 
 impl Model {
-    /// Reads a model file, checks all of its header, and uploads its weights.
+    /// Reads a model's files (a source by itself, or those of a [folder](ModelFiles)), checks all
+    /// of their headers, and uploads the weights.
     ///
     /// # Errors
     /// [`Error::Malformed`](crate::Error::Malformed), [`Error::Config`](crate::Error::Config) and
@@ -76,17 +81,18 @@ impl Model {
     /// the source and the device say.
     pub async fn load(
         gpu: &Gpu,
-        source: Arc<dyn ByteSource>,
+        files: impl Into<ModelFiles>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Self> {
-        let gguf = Gguf::read(&*source).await?;
-        gguf.check_supported()?;
-        let config = Arc::new(ModelConfig::from_gguf(&gguf)?);
-        let weights = Weights::load(gpu, &*source, &gguf, &config, progress).await?;
+        let files = files.into();
+        let checkpoint = Checkpoint::open(files.clone()).await?;
+        checkpoint.check_supported()?;
+        let config = Arc::new(ModelConfig::from_checkpoint(&checkpoint)?);
+        let weights = Weights::load(gpu, &checkpoint, &config, progress).await?;
         Ok(Self(Arc::new(Inner {
             gpu: gpu.clone(),
-            source,
-            gguf,
+            files,
+            checkpoint,
             config,
             weights: Arc::new(weights),
             tokenizer: OnceLock::new(),
@@ -99,9 +105,9 @@ impl Model {
         &self.0.gpu
     }
 
-    /// The file's header.
-    pub fn gguf(&self) -> &Gguf {
-        &self.0.gguf
+    /// What its files say: metadata and tensors.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.0.checkpoint
     }
 
     /// Its sizes and options.
@@ -116,7 +122,7 @@ impl Model {
     pub fn tokenizer(&self) -> Result<&Tokenizer> {
         let made = match self.0.tokenizer.get() {
             Some(made) => return Ok(made),
-            None => Tokenizer::from_gguf(&self.0.gguf.metadata)?,
+            None => Tokenizer::from_checkpoint(&self.0.checkpoint)?,
         };
         Ok(self.0.tokenizer.get_or_init(|| made))
     }
@@ -128,7 +134,7 @@ impl Model {
     pub fn chat_template(&self) -> Result<&ChatTemplate> {
         let made = match self.0.chat_template.get() {
             Some(made) => return Ok(made),
-            None => ChatTemplate::from_gguf(&self.0.gguf.metadata)?,
+            None => ChatTemplate::from_gguf(&self.0.checkpoint.metadata)?,
         };
         Ok(self.0.chat_template.get_or_init(|| made))
     }

@@ -147,7 +147,7 @@ impl Session {
         gpu: &Gpu,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<()> {
-        let model = Model::load(gpu, self.model.0.source.clone(), progress).await?;
+        let model = Model::load(gpu, self.model.0.files.clone(), progress).await?;
         let tokens = std::mem::take(&mut self.tokens);
         *self = Self { tokens, ..Self::new(&model, &self.options).await? };
         Ok(())

@@ -1,11 +1,11 @@
 //! A decoder's weights on the device.
 
+use super::checkpoint::{Checkpoint, TensorInfo};
 use super::config::{DecoderTensors, LayerTensors, Linear as LinearTensors, ModelConfig};
-use super::gguf::{Gguf, TensorInfo};
 use super::source::ByteSource;
 use super::{Progress, Stage};
-use crate::error::{Error, Result};
-use crate::formats::{self, FormatRef};
+use crate::error::Result;
+use crate::formats;
 use crate::gpu::{Buffer, Gpu};
 use crate::ops::Matrix;
 use crate::platform;
@@ -56,19 +56,20 @@ impl Weights {
     /// no more than one of them twice.
     ///
     /// # Errors
-    /// [`Error::UnsupportedType`] and [`Error::OutOfMemory`] before anything is uploaded; what the
+    /// [`Error::UnsupportedType`](crate::Error::UnsupportedType) and
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) before anything is uploaded; what the
     /// source and the device say.
     pub async fn load(
         gpu: &Gpu,
-        source: &dyn ByteSource,
-        gguf: &Gguf,
+        checkpoint: &Checkpoint,
         config: &ModelConfig,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Self> {
-        gguf.check_supported()?;
-        let tensors = config.tensors(gguf)?;
+        checkpoint.check_supported()?;
+        let tensors = config.tensors(checkpoint)?;
         let total = tensors.iter().map(|t| t.bytes).sum();
         platform::check_memory(gpu, "the model's weights", total)?;
+        let source = &**checkpoint.source();
         let mut loader = Loader { gpu, source, done: 0, total, progress };
         loader.decoder(&tensors, config).await
     }
@@ -128,7 +129,7 @@ impl Loader<'_> {
     }
 
     async fn matrix(&mut self, t: &TensorInfo) -> Result<Matrix> {
-        let format = format_of(t)?;
+        let format = t.format()?;
         let size = |i: usize| t.shape.get(i).map_or(1, |&n| n as usize);
         let bytes = self.source.read(t.offset, t.bytes as usize).await?;
         let shape = (size(1), size(0));
@@ -144,7 +145,7 @@ impl Loader<'_> {
     }
 
     async fn values(&mut self, t: &TensorInfo) -> Result<Vec<f32>> {
-        let format = format_of(t)?;
+        let format = t.format()?;
         let bytes = self.source.read(t.offset, t.bytes as usize).await?;
         let mut values = vec![0.0; t.elements() as usize];
         formats::decode_row(format, &bytes, &mut values)?;
@@ -159,12 +160,4 @@ impl Loader<'_> {
         (self.progress)(Progress { stage: Stage::Upload, done: self.done, total: self.total });
         Ok(())
     }
-}
-
-fn format_of(t: &TensorInfo) -> Result<FormatRef> {
-    formats::by_gguf_type(t.type_id).ok_or_else(|| Error::UnsupportedType {
-        tensor: t.name.clone(),
-        type_name: t.type_name().into_owned(),
-        supported: formats::names(),
-    })
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Caps, Class, Gpu};
-use crate::model::source::{ByteSource, slice};
+use crate::model::hugging_face;
+use crate::model::source::{ByteSource, ModelFiles, slice};
 
 /// A future of the library; natively it may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -53,6 +54,39 @@ pub fn open(path: impl AsRef<Path>) -> Result<Arc<dyn ByteSource>> {
     let path = path.as_ref();
     let map = map(path).map_err(|e| Error::io(path.display(), e))?;
     Ok(Arc::new(MappedFile { name: path.display().to_string(), map }))
+}
+
+/// Opens a model: a folder as Hugging Face has them, or a file, with what lies beside it where it is
+/// safetensors.
+///
+/// # Errors
+/// As [`open`]; [`Error::Io`] where a folder cannot be listed.
+pub fn open_model(path: impl AsRef<Path>) -> Result<ModelFiles> {
+    let path = path.as_ref();
+    if path.is_dir() {
+        return Ok(ModelFiles::folder(path.display().to_string(), neighbours(path, true)?));
+    }
+    let main = open(path)?;
+    if path.extension().is_none_or(|e| e != "safetensors") {
+        return Ok(main.into());
+    }
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(ModelFiles::with_neighbours(main, neighbours(folder, false)?))
+}
+
+/// The files of a folder that belong to a Hugging Face model, without or with its tensors.
+fn neighbours(folder: &Path, tensors: bool) -> Result<Vec<(String, Arc<dyn ByteSource>)>> {
+    let mut files = Vec::new();
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder.display(), e))?;
+    for entry in entries {
+        let path = entry.map_err(|e| Error::io(folder.display(), e))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_tensors = tensors && name.ends_with(".safetensors");
+        if is_tensors || hugging_face::FILES.contains(&name.as_str()) {
+            files.push((name, open(&path)?));
+        }
+    }
+    Ok(files)
 }
 
 fn map(path: &Path) -> io::Result<memmap2::Mmap> {

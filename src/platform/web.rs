@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Caps, Gpu};
-use crate::model::source::ByteSource;
+use crate::model::source::{ByteSource, ModelFiles};
 
 /// A future of the library; in the browser it stays on its thread.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -24,6 +24,14 @@ impl<T: ?Sized> WasmNotSendSync for T {}
 pub fn open(path: impl AsRef<Path>) -> Result<Arc<dyn ByteSource>> {
     let reason = "a web page has no file system; read from a File, a Blob or a URL";
     Err(Error::io(path.as_ref().display(), io::Error::new(io::ErrorKind::Unsupported, reason)))
+}
+
+/// A page has no file system; make [`ModelFiles`] of a list of files instead.
+///
+/// # Errors
+/// As [`open`], always.
+pub fn open_model(path: impl AsRef<Path>) -> Result<ModelFiles> {
+    Ok(open(path)?.into())
 }
 
 /// The adapter of the page, if there is one.

@@ -1,11 +1,12 @@
 //! Model configurations: read from a right file, and refused where metadata and tensors disagree.
 
 use mantissa::Error;
+use mantissa::model::Checkpoint;
 use mantissa::model::config::{ModelConfig, RopeKind, RopeScaling};
-use mantissa::model::gguf::{Gguf, Value, Writer};
+use mantissa::model::gguf::{Value, Writer};
 use mantissa::ops::glu::Activation;
 
-use super::{TINY_LLAMA, read};
+use super::{TINY_LLAMA, checkpoint, read};
 
 const F32: u32 = 0;
 
@@ -49,7 +50,7 @@ impl Parts {
         self
     }
 
-    fn build(&self) -> Gguf {
+    fn build(&self) -> Checkpoint {
         let mut writer = Writer::new("test.gguf");
         for (key, value) in &self.values {
             writer.set(key, value.clone()).unwrap();
@@ -59,11 +60,11 @@ impl Parts {
         }
         let data: Vec<Vec<u8>> = self.tensors.iter().map(|(_, s)| vec![0; bytes(s)]).collect();
         let data: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
-        read(&writer.write(Vec::new(), &data).unwrap()).unwrap()
+        checkpoint(&writer.write(Vec::new(), &data).unwrap()).unwrap()
     }
 
     fn config(&self) -> ModelConfig {
-        ModelConfig::from_gguf(&self.build()).unwrap()
+        ModelConfig::from_checkpoint(&self.build()).unwrap()
     }
 }
 
@@ -73,8 +74,8 @@ fn bytes(shape: &[u64]) -> usize {
 
 #[test]
 fn the_golden_file_is_described() {
-    let gguf = read(TINY_LLAMA).unwrap();
-    let config = ModelConfig::from_gguf(&gguf).unwrap();
+    let gguf = checkpoint(TINY_LLAMA).unwrap();
+    let config = ModelConfig::from_checkpoint(&gguf).unwrap();
     assert_eq!(config.architecture.name, "llama");
     assert_eq!(config.architecture.activation, Activation::Silu);
     assert_eq!(config.name.as_deref(), Some("tiny random llama"));
@@ -90,8 +91,8 @@ fn the_golden_file_is_described() {
 
 #[test]
 fn each_tensor_finds_its_part() {
-    let gguf = read(TINY_LLAMA).unwrap();
-    let tensors = ModelConfig::from_gguf(&gguf).unwrap().tensors(&gguf).unwrap();
+    let gguf = checkpoint(TINY_LLAMA).unwrap();
+    let tensors = ModelConfig::from_checkpoint(&gguf).unwrap().tensors(&gguf).unwrap();
     assert_eq!(tensors.output.name, "token_embd.weight");
     assert_eq!(tensors.rope_freqs.unwrap().name, "rope_freqs.weight");
     assert_eq!(tensors.layers.len(), 2);
@@ -111,7 +112,7 @@ fn each_tensor_finds_its_part() {
 #[test]
 fn an_untied_head_is_found() {
     let gguf = Parts::right().shape("output.weight", &[64, 101]).build();
-    let config = ModelConfig::from_gguf(&gguf).unwrap();
+    let config = ModelConfig::from_checkpoint(&gguf).unwrap();
     let tensors = config.tensors(&gguf).unwrap();
     assert!(!config.tied_head);
     assert_eq!(tensors.output.name, "output.weight");
@@ -183,7 +184,7 @@ type Case = (Parts, &'static str, &'static str);
 
 fn refused(cases: Vec<Case>) {
     for (parts, key, problem) in cases {
-        let error = ModelConfig::from_gguf(&parts.build()).unwrap_err();
+        let error = ModelConfig::from_checkpoint(&parts.build()).unwrap_err();
         let text = error.to_string();
         let Error::Config { key: named, .. } = error else { panic!("{error:?}") };
         assert_eq!(named, key, "{text}");

@@ -68,7 +68,7 @@ fn the_writer_writes_the_same_bytes() {
         writer.set(key, value.clone()).unwrap();
     }
     for tensor in &gguf.tensors {
-        writer.tensor(&tensor.name, &tensor.shape, tensor.type_id).unwrap();
+        writer.tensor(&tensor.name, &tensor.shape, tensor.type_id.unwrap()).unwrap();
     }
     let data: Vec<_> = (0..gguf.tensors.len()).map(|i| bytes_of(TINY_LLAMA, &gguf, i)).collect();
     let copy = writer.write(Vec::new(), &data).unwrap();

@@ -1,6 +1,7 @@
 //! Files that break one rule each.
 
 use mantissa::Error;
+use mantissa::model::checkpoint::FileProblem;
 use mantissa::model::gguf::{Gguf, GgufError, Writer};
 
 use super::raw::{File, array, string, tensor, value};
@@ -14,7 +15,9 @@ fn problem(file: &[u8], names: &[&str]) -> GgufError {
     for name in names.iter().chain(&["test.gguf"]) {
         assert!(text.contains(name), "{text:?} does not name {name:?}");
     }
-    let Error::Malformed { problem, .. } = error else { panic!("{error:?}") };
+    let Error::Malformed { problem: FileProblem::Gguf(problem), .. } = error else {
+        panic!("{error:?}")
+    };
     problem
 }
 

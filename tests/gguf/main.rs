@@ -14,12 +14,19 @@ mod mutate;
 mod raw;
 mod sources;
 
+use std::sync::Arc;
+
 use mantissa::Result;
+use mantissa::model::Checkpoint;
 use mantissa::model::gguf::Gguf;
 use mantissa::model::source::Bytes;
 
 /// The file of `tests/golden/tiny_llama.py`.
 const TINY_LLAMA: &[u8] = include_bytes!("../golden/tiny_llama.gguf");
+
+fn checkpoint(file: &[u8]) -> Result<Checkpoint> {
+    pollster::block_on(Checkpoint::open(Arc::new(Bytes::new("test.gguf", file))))
+}
 
 fn read(file: &[u8]) -> Result<Gguf> {
     pollster::block_on(Gguf::read(&Bytes::new("test.gguf", file)))

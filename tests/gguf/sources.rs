@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use mantissa::Error;
+use mantissa::model::checkpoint::FileProblem;
 use mantissa::model::gguf::{Gguf, GgufError};
 use mantissa::model::source::{BoxFuture, ByteSource};
 use mantissa::platform;
@@ -36,7 +37,9 @@ fn a_mapped_file_is_read() {
 fn an_empty_file_is_truncated() {
     let source = platform::open(temporary("empty.gguf", b"")).unwrap();
     let error = pollster::block_on(Gguf::read(&*source)).map(drop).unwrap_err();
-    let Error::Malformed { file, problem } = error else { panic!("{error:?}") };
+    let Error::Malformed { file, problem: FileProblem::Gguf(problem) } = error else {
+        panic!("{error:?}")
+    };
     assert!(file.ends_with("empty.gguf"));
     assert!(matches!(problem, GgufError::Truncated { len: 0, .. }), "{problem}");
 }
@@ -117,7 +120,9 @@ fn a_string_as_large_as_the_file_is_not_fetched() {
     file.truncate(4096);
     let source = Fetched::new(file, 10 << 30);
     let error = pollster::block_on(Gguf::read(&source)).map(drop).unwrap_err();
-    let Error::Malformed { problem, .. } = error else { panic!("{error:?}") };
+    let Error::Malformed { problem: FileProblem::Gguf(problem), .. } = error else {
+        panic!("{error:?}")
+    };
     assert!(matches!(problem, GgufError::HeaderTooLarge { needed, .. } if needed == 9 << 30));
     assert!(problem.to_string().contains("the value of \"key\""), "{problem}");
     let fetched: usize = source.ranges.lock().unwrap().iter().map(|(_, len)| len).sum();

@@ -51,8 +51,9 @@ impl GpuArgs {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// A GGUF file [default: SmolLM2-135M-Instruct, fetched once and kept in the cache folder]
-    #[arg(long, value_name = "FILE")]
+    /// A GGUF or safetensors file, or the folder of a Hugging Face model [default:
+    /// SmolLM2-135M-Instruct, fetched once and kept in the cache folder]
+    #[arg(long, value_name = "FILE|FOLDER")]
     pub model: Option<PathBuf>,
 
     /// Tokens that the KV cache can hold [default: what the model was trained for, up to

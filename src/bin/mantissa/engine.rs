@@ -33,11 +33,11 @@ impl Engine {
         };
         let start = Instant::now();
         let gpu = open_gpu(gpu).await?;
-        let source = mantissa::platform::open(&path)?;
+        let files = mantissa::platform::open_model(&path)?;
         let mut bar = LoadingBar::default();
         let model_options =
             SessionOptions { context: model.context.map(Into::into), chunk: model.chunk.into() };
-        let model = Model::load(&gpu, source, &mut |progress| bar.show(progress)).await?;
+        let model = Model::load(&gpu, files, &mut |progress| bar.show(progress)).await?;
         Ok(Self {
             model,
             adapter: gpu.info().name.clone(),

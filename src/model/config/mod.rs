@@ -11,7 +11,8 @@ pub use rope::{RopeConfig, RopeScaling};
 pub use tensors::{DecoderTensors, LayerTensors, Linear};
 
 use crate::error::{Error, Result};
-use crate::model::gguf::{Gguf, Metadata, TensorInfo, Value};
+use crate::model::checkpoint::{Checkpoint, TensorInfo};
+use crate::model::gguf::{Metadata, Value};
 
 /// The sizes and options of a decoder.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,8 +59,8 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Config`] naming the key or tensor that is missing, contradicts another, or asks for
     /// what this build does not do.
-    pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
-        let metadata = &gguf.metadata;
+    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
+        let metadata = &checkpoint.metadata;
         check_kind(metadata)?;
         let architecture = architecture(required(metadata.str(ARCHITECTURE)?, ARCHITECTURE)?)?;
         let keys = Keys { prefix: architecture.name, metadata };
@@ -72,6 +73,8 @@ impl ModelConfig {
         let context = keys.size("context_length")?;
         keys.check_heads(heads, kv_heads)?;
         keys.check_window(context)?;
+        let is_permuted = checkpoint.rows_are_permuted();
+        let kind = if is_permuted { architecture.rope } else { RopeKind::Neox };
         let config = Self {
             architecture,
             name: metadata.str("general.name")?.map(Into::into),
@@ -81,17 +84,17 @@ impl ModelConfig {
             kv_heads,
             head_size,
             ffn_width: keys.size("feed_forward_length")?,
-            vocabulary: vocabulary(gguf, width)?,
+            vocabulary: vocabulary(checkpoint, width)?,
             context,
             rms_eps: keys.positive("attention.layer_norm_rms_epsilon", None)? as f32,
             attention_scale: (1.0 / (head_size as f64).sqrt()) as f32,
-            rope: RopeConfig::read(&keys, architecture, head_size)?,
-            tied_head: gguf.tensor("output.weight").is_none(),
+            rope: RopeConfig { kind, ..RopeConfig::read(&keys, architecture, head_size)? },
+            tied_head: checkpoint.tensor("output.weight").is_none(),
             attention_soft_cap: None,
             logit_soft_cap: None,
             sliding_window: None,
         };
-        config.tensors(gguf)?;
+        config.tensors(checkpoint)?;
         Ok(config)
     }
 
@@ -100,8 +103,8 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Config`] naming the tensor that is missing, has another shape than the metadata
     /// say, or has no place in this architecture.
-    pub fn tensors<'a>(&self, gguf: &'a Gguf) -> Result<DecoderTensors<'a>> {
-        DecoderTensors::resolve(self, gguf)
+    pub fn tensors<'a>(&self, checkpoint: &'a Checkpoint) -> Result<DecoderTensors<'a>> {
+        DecoderTensors::resolve(self, checkpoint)
     }
 
     /// Width of all queries together: heads · head_size.
@@ -143,17 +146,17 @@ fn check_kind(metadata: &Metadata) -> Result<()> {
 }
 
 /// The embedding's rows, which the tokenizer must agree with.
-fn vocabulary(gguf: &Gguf, width: usize) -> Result<usize> {
+fn vocabulary(checkpoint: &Checkpoint, width: usize) -> Result<usize> {
     const EMBEDDING: &str = "token_embd.weight";
     const TOKENS: &str = "tokenizer.ggml.tokens";
-    let embedding = gguf.tensor(EMBEDDING);
+    let embedding = checkpoint.tensor(EMBEDDING);
     let embedding = embedding.ok_or_else(|| Error::config(EMBEDDING, "no such tensor"))?;
     let rows = match embedding.shape[..] {
         [k, rows] if k == width as u64 => usize::try_from(rows).ok(),
         _ => None,
     };
     let rows = rows.ok_or_else(|| wrong_shape(embedding, &format!("[{width}, vocabulary]")))?;
-    match gguf.metadata.strings(TOKENS)? {
+    match checkpoint.metadata.strings(TOKENS)? {
         Some(tokens) if tokens.len() != rows => {
             let tokens = tokens.len();
             let problem = format!("has {tokens} tokens, but {EMBEDDING} has {rows} rows");

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{ModelConfig, Presence, wrong_shape};
 use crate::error::{Error, Result};
-use crate::model::gguf::{Gguf, TensorInfo};
+use crate::model::checkpoint::{Checkpoint, TensorInfo};
 
 /// A matrix, of shape `[inputs, outputs]`, and its bias of shape `[outputs]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub struct DecoderTensors<'a> {
 }
 
 impl<'a> DecoderTensors<'a> {
-    pub(super) fn resolve(config: &ModelConfig, gguf: &'a Gguf) -> Result<Self> {
-        let mut take = Taker { gguf, taken: HashSet::new() };
+    pub(super) fn resolve(config: &ModelConfig, checkpoint: &'a Checkpoint) -> Result<Self> {
+        let mut take = Taker { checkpoint, taken: HashSet::new() };
         let (width, vocabulary) = (config.width, config.vocabulary);
         let token_embd = take.required("token_embd.weight", &[width, vocabulary])?;
         let output = take.optional("output.weight", &[width, vocabulary])?;
@@ -119,13 +119,13 @@ fn layer<'a>(config: &ModelConfig, take: &mut Taker<'a>, i: usize) -> Result<Lay
 
 /// Takes tensors out of a file by name, checks their shapes, and remembers which are left.
 struct Taker<'a> {
-    gguf: &'a Gguf,
+    checkpoint: &'a Checkpoint,
     taken: HashSet<&'a str>,
 }
 
 impl<'a> Taker<'a> {
     fn optional(&mut self, name: &str, shape: &[usize]) -> Result<Option<&'a TensorInfo>> {
-        let Some(tensor) = self.gguf.tensor(name) else { return Ok(None) };
+        let Some(tensor) = self.checkpoint.tensor(name) else { return Ok(None) };
         let same = tensor.shape.iter().copied().eq(shape.iter().map(|&n| n as u64));
         if !same {
             return Err(wrong_shape(tensor, &format!("{shape:?} by the metadata")));
@@ -162,7 +162,7 @@ impl<'a> Taker<'a> {
             // Tables that old converters wrote and that llama.cpp skips too.
             !self.taken.contains(t.name.as_str()) && !t.name.ends_with(".attn_rot_embd.weight")
         };
-        match self.gguf.tensors.iter().find(unused) {
+        match self.checkpoint.tensors.iter().find(unused) {
             None => Ok(()),
             Some(tensor) => {
                 let (arch, layers) = (config.architecture.name, config.layers);

@@ -19,20 +19,21 @@ mod types;
 mod value;
 mod write;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 pub use error::GgufError;
 pub use types::{TENSOR_TYPES, TensorType, tensor_type, type_name};
+pub(super) use value::TYPE_NAMES;
 pub use value::{Array, Metadata, Value};
 pub use write::{DataWriter, Writer};
 
-use crate::error::{Error, Result};
-use crate::formats;
+use crate::error::Result;
 use crate::model::source::ByteSource;
+use crate::model::tensor;
+pub use crate::model::tensor::{TensorInfo, TensorKind};
 
 /// The first four bytes of a file.
-const MAGIC: [u8; 4] = *b"GGUF";
+pub(super) const MAGIC: [u8; 4] = *b"GGUF";
 /// The alignment of tensors where the file names none.
 const DEFAULT_ALIGNMENT: u32 = 32;
 /// The largest alignment that is accepted: a large page of any machine.
@@ -54,33 +55,6 @@ pub struct Gguf {
     index: HashMap<String, usize>,
 }
 
-/// A tensor in a file.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct TensorInfo {
-    /// Its name, unique in the file.
-    pub name: String,
-    /// Its shape, the contiguous dimension first (ggml's `ne`); at most four, none of them 0.
-    pub shape: Vec<u64>,
-    /// Its type's number; see [`tensor_type`] and [`formats::by_gguf_type`].
-    pub type_id: u32,
-    /// Where its data start, in bytes from the file's start.
-    pub offset: u64,
-    /// Its size in bytes. For a type of unknown size: up to the next tensor.
-    pub bytes: u64,
-}
-
-impl TensorInfo {
-    /// The type's name, such as `Q4_1`.
-    pub fn type_name(&self) -> Cow<'static, str> {
-        type_name(self.type_id)
-    }
-
-    /// The number of elements.
-    pub fn elements(&self) -> u64 {
-        self.shape.iter().product()
-    }
-}
-
 impl Gguf {
     /// Reads and checks a file's header. Of a source that fetches, little more than the header is
     /// fetched.
@@ -92,7 +66,7 @@ impl Gguf {
         let header = read::header(source).await?;
         let (data_offset, tensors) =
             read::place(&header, read::len(source)).map_err(|e| read::malformed(source, e))?;
-        let index = tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
+        let index = tensor::index(&tensors);
         let read::Header { version, alignment, metadata, .. } = header;
         Ok(Self { version, alignment, metadata, tensors, data_offset, index })
     }
@@ -108,19 +82,6 @@ impl Gguf {
     /// [`Error::UnsupportedType`] with the first tensor that is not, its type, and the formats
     /// there are.
     pub fn check_supported(&self) -> Result<()> {
-        match self.tensors.iter().find(|t| formats::by_gguf_type(t.type_id).is_none()) {
-            None => Ok(()),
-            Some(tensor) => Err(Error::UnsupportedType {
-                tensor: tensor.name.clone(),
-                type_name: tensor.type_name().into_owned(),
-                supported: supported_types(),
-            }),
-        }
+        tensor::check_supported(&self.tensors)
     }
-}
-
-/// The names of the GGUF types that this build decodes.
-fn supported_types() -> String {
-    let ids = formats::FORMATS.iter().filter_map(|f| f.gguf_type());
-    ids.map(type_name).collect::<Vec<_>>().join(", ")
 }

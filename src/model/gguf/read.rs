@@ -10,10 +10,11 @@ use std::io;
 
 use super::cursor::{Cursor, MAX_HEADER, Parse, Stop, What};
 use super::error::GgufError;
-use super::types::tensor_type;
+use super::types::{tensor_type, type_name};
 use super::value::{Metadata, Value};
-use super::{DEFAULT_ALIGNMENT, MAX_ALIGNMENT, TensorInfo};
+use super::{DEFAULT_ALIGNMENT, MAX_ALIGNMENT, TensorInfo, TensorKind};
 use crate::error::{Error, Result};
+use crate::formats;
 use crate::model::source::ByteSource;
 
 /// How much of a source is read at first: most headers of small vocabularies.
@@ -97,7 +98,7 @@ fn check_length(source: &dyn ByteSource, prefix: &[u8], wanted: u64) -> Result<(
 }
 
 pub(super) fn malformed(source: &dyn ByteSource, problem: GgufError) -> Error {
-    Error::Malformed { file: source.name().into(), problem }
+    Error::malformed(source.name(), problem)
 }
 
 fn parse(prefix: &[u8], file_len: u64) -> Parse<Header> {
@@ -270,14 +271,18 @@ fn locate(
         return Err(GgufError::PastEnd { tensor, offset: absolute, bytes, len: file_len });
     }
     let (name, shape) = (name.clone(), shape.clone());
-    Ok(TensorInfo { name, shape, type_id: *type_id, offset: absolute, bytes })
+    let kind = match formats::by_gguf_type(*type_id) {
+        Some(format) => TensorKind::Format(format),
+        None => TensorKind::Unsupported(type_name(*type_id).into_owned()),
+    };
+    Ok(TensorInfo { name, shape, kind, type_id: Some(*type_id), offset: absolute, bytes })
 }
 
 /// A tensor of unknown size is taken to reach to the next one or the file's end.
 fn stretch_unknown(placed: &mut [TensorInfo], file_len: u64) {
     let mut end = file_len;
     for tensor in placed.iter_mut().rev() {
-        if tensor_type(tensor.type_id).and_then(|t| t.block).is_none() {
+        if tensor.type_id.and_then(tensor_type).and_then(|t| t.block).is_none() {
             tensor.bytes = end - tensor.offset;
         }
         end = tensor.offset;

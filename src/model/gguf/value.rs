@@ -67,7 +67,7 @@ macro_rules! with_list {
 }
 
 /// Names by type number (`enum gguf_type` in gguf.h).
-const TYPE_NAMES: [&str; 13] =
+pub(in crate::model) const TYPE_NAMES: [&str; 13] =
     ["u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64"];
 
 impl Value {

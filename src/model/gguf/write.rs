@@ -148,7 +148,7 @@ impl Writer {
     }
 
     fn malformed(&self, problem: GgufError) -> Error {
-        Error::Malformed { file: self.file.clone(), problem }
+        Error::malformed(&self.file, problem)
     }
 }
 
@@ -245,6 +245,6 @@ impl<W: Write> DataWriter<W> {
 
     fn malformed(&self, tensor: String, expected: u64, found: u64) -> Error {
         let problem = GgufError::TensorData { tensor, expected, found };
-        Error::Malformed { file: self.file.clone(), problem }
+        Error::malformed(&self.file, problem)
     }
 }

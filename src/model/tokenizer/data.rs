@@ -12,6 +12,7 @@ pub(super) const MERGES: &str = "tokenizer.ggml.merges";
 pub(super) const MODEL: &str = "tokenizer.ggml.model";
 pub(super) const BOS: &str = "tokenizer.ggml.bos_token_id";
 pub(super) const EOS: &str = "tokenizer.ggml.eos_token_id";
+const HUGGING_FACE: &str = "tokenizer.huggingface.json";
 const EOT: &str = "tokenizer.ggml.eot_token_id";
 const EOM: &str = "tokenizer.ggml.eom_token_id";
 
@@ -59,6 +60,9 @@ pub struct TokenizerData {
     pub add_eos: Option<bool>,
     /// `tokenizer.ggml.add_space_prefix`: whether SentencePiece puts a space before a text.
     pub add_space_prefix: Option<bool>,
+    /// `tokenizer.huggingface.json`: a whole `tokenizer.json`, which then goes before the model; of
+    /// the other keys only the tokens, their types and the special ids count.
+    pub huggingface: Option<String>,
 }
 
 /// What a token is for (`llama_token_type`).
@@ -121,8 +125,12 @@ impl TokenizerData {
         // An unknown kind is no kind, in llama.cpp too.
         let kinds =
             |kinds: Vec<i64>| kinds.into_iter().map(|k| k.try_into().unwrap_or(0)).collect();
+        let model = text(MODEL)?.unwrap_or_default();
+        // What llama.cpp would do with a file goes first.
+        let huggingface = if model.is_empty() { text(HUGGING_FACE)? } else { None };
         Ok(Self {
-            model: text(MODEL)?.unwrap_or_default(),
+            huggingface,
+            model,
             pre: text("tokenizer.ggml.pre")?,
             name: text("general.name")?,
             tokens: strings(TOKENS)?.unwrap_or_default(),

@@ -1,12 +1,13 @@
-//! Text to tokens and back, from what a GGUF file says about its tokenizer.
+//! Text to tokens and back, from what a model's files say about its tokenizer.
 //!
 //! Ids are llama.cpp's, byte for byte of the text: `gpt2` vocabularies are byte-level BPE by the
 //! `tokenizers` crate, `llama` vocabularies SentencePiece by 100 lines of ours (their file says
-//! why). Decoding is lossless: llama.cpp's `clean_up_tokenization_spaces`, which drops spaces
+//! why). With a Hugging Face `tokenizer.json`, ids are Hugging Face's. Decoding is lossless: llama.cpp's `clean_up_tokenization_spaces`, which drops spaces
 //! before punctuation for some models, is left out.
 
 mod bpe;
 mod data;
+mod hugging_face;
 mod pre;
 mod special;
 mod spm;
@@ -16,9 +17,11 @@ pub use data::{FIM_KEYS, TokenKind, TokenizerData};
 pub use stream::DecodeStream;
 
 use crate::error::{Error, Result};
+use crate::model::checkpoint::Checkpoint;
 use crate::model::gguf::Metadata;
 use bpe::Bpe;
 use data::{BOS, EOS, MODEL, SCORES, Token};
+use hugging_face::{Decoding, HuggingFace};
 use pre::PreTokenizer;
 use special::{Part, Specials};
 use spm::Spm;
@@ -40,6 +43,7 @@ pub struct Tokenizer {
 enum Algorithm {
     Bpe(Box<Bpe>),
     Spm(Box<Spm>),
+    HuggingFace(Box<HuggingFace>),
 }
 
 impl Tokenizer {
@@ -48,9 +52,22 @@ impl Tokenizer {
         Self::new(TokenizerData::from_gguf(metadata)?)
     }
 
+    /// The tokenizer of a model: its `tokenizer.json` where it has one. Errors: as
+    /// [`new`](Self::new).
+    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
+        let mut data = TokenizerData::from_gguf(&checkpoint.metadata)?;
+        if let Some(json) = &checkpoint.tokenizer_json {
+            data.huggingface = Some(json.to_string());
+        }
+        Self::new(data)
+    }
+
     /// Builds a tokenizer. Errors: [`Error::Config`] with the key of what is missing, unknown or
     /// contradicts the rest.
     pub fn new(mut data: TokenizerData) -> Result<Self> {
+        if let Some(json) = data.huggingface.take() {
+            return Self::from_json(&json, data);
+        }
         let has_scores = data.scores.is_some();
         let mut tokens = data.vocabulary()?;
         let is_bpe = match data.model.as_str() {
@@ -87,12 +104,27 @@ impl Tokenizer {
         Ok(Self { tokens, algorithm, specials, bos, eos, add_bos, add_eos, end_of_generation })
     }
 
+    /// A `tokenizer.json`, with the tokens and special ids of the metadata.
+    fn from_json(json: &str, mut data: TokenizerData) -> Result<Self> {
+        let mut tokens = data.vocabulary()?;
+        data.check_ids(tokens.len())?;
+        let end_of_generation = special::end_of_generation(&mut tokens, &data);
+        let algorithm = Algorithm::HuggingFace(Box::new(HuggingFace::new(json, &tokens)?));
+        let specials = Specials::new(&[], None);
+        let TokenizerData { bos, eos, .. } = data;
+        let (add_bos, add_eos) = (data.add_bos == Some(true), data.add_eos == Some(true));
+        Ok(Self { tokens, algorithm, specials, bos, eos, add_bos, add_eos, end_of_generation })
+    }
+
     /// The ids of `text`. `add_special` adds the BOS and EOS tokens that the model wants;
     /// `parse_special` takes the texts of control tokens for the tokens (never for untrusted text).
     ///
     /// A byte for which a BPE vocabulary has no token is left out, as llama.cpp does. Errors:
     /// [`Error::Tokenizer`] where a SentencePiece vocabulary has neither a text nor its bytes.
     pub fn encode(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>> {
+        if let Algorithm::HuggingFace(engine) = &self.algorithm {
+            return engine.encode(text, add_special, parse_special, self.tokens.len());
+        }
         let mut ids = Vec::with_capacity(text.len() / 3 + 2);
         ids.extend(self.bos.filter(|_| add_special && self.add_bos));
         let mut is_start = true;
@@ -101,6 +133,7 @@ impl Tokenizer {
                 (Part::Token(id), _) => ids.push(id),
                 (Part::Text(text), Algorithm::Bpe(bpe)) => bpe.encode(text, &mut ids)?,
                 (Part::Text(text), Algorithm::Spm(spm)) => spm.encode(text, is_start, &mut ids)?,
+                (Part::Text(_), Algorithm::HuggingFace(_)) => {} // has returned above
             }
             is_start = matches!(part, Part::Token(_));
         }
@@ -134,6 +167,10 @@ impl Tokenizer {
                 spm.add_space_prefix && first.is_some_and(|&id| !self.is_hidden(id))
             }
             Algorithm::Bpe(_) => false,
+            Algorithm::HuggingFace(engine) => {
+                engine.decoding == Decoding::Spm(true)
+                    && first.is_some_and(|&id| !self.is_hidden(id))
+            }
         };
         Ok(match text.strip_prefix(' ') {
             Some(rest) if has_prefix => rest.to_owned(),
@@ -190,6 +227,14 @@ impl Tokenizer {
         self.tokens.get(id as usize).ok_or(Error::Token { id, vocabulary })
     }
 
+    fn is_byte_level(&self) -> bool {
+        match &self.algorithm {
+            Algorithm::Bpe(_) => true,
+            Algorithm::Spm(_) => false,
+            Algorithm::HuggingFace(engine) => engine.decoding == Decoding::ByteLevel,
+        }
+    }
+
     fn is_hidden(&self, id: u32) -> bool {
         self.tokens.get(id as usize).is_some_and(|t| t.kind.is_hidden())
     }
@@ -200,10 +245,8 @@ impl Tokenizer {
             TokenKind::Unused => {}
             TokenKind::Control | TokenKind::Unknown if !keep_special => {}
             kind if kind.is_special() => bytes.extend_from_slice(token.text.as_bytes()),
-            _ => match self.algorithm {
-                Algorithm::Bpe(_) => bpe::decode(&token.text, bytes),
-                Algorithm::Spm(_) => spm::decode(token, bytes),
-            },
+            _ if self.is_byte_level() => bpe::decode(&token.text, bytes),
+            _ => spm::decode(token, bytes),
         }
         Ok(())
     }
