@@ -1,5 +1,6 @@
 //! `config.json` in GGUF's keys, as convert_hf_to_gguf.py's `LlamaModel` writes them.
 
+use std::collections::HashSet;
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
@@ -165,10 +166,14 @@ impl Config {
         tensors.retain(|t| !(names::is_left_out(&t.name) || is_unused(&t.name)));
         check_optional(&self.json, &tensors, tied)?;
         self.check_vocabulary(&tensors)?;
+        let mut seen = HashSet::new();
         for tensor in &mut tensors {
             // A tensor that no llama model has keeps its name, by which it is refused later.
             if let Some(name) = names::to_gguf(&tensor.name) {
                 tensor.name = name;
+            }
+            if !seen.insert(tensor.name.clone()) {
+                return Err(Error::config(&tensor.name, "occurs twice"));
             }
         }
         let source: Source = match <[Source; 1]>::try_from(sources) {

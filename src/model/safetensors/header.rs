@@ -120,7 +120,8 @@ fn unique<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Safetensors
     Ok(())
 }
 
-const METADATA: &str = "__metadata__";
+/// The one entry of a header that is no tensor.
+pub(super) const METADATA: &str = "__metadata__";
 
 /// The header's object, in its order and with every entry that it has, also of equal names.
 #[derive(Default)]

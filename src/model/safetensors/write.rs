@@ -10,6 +10,7 @@ use std::io::Write;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::error::SafetensorsError;
+use super::header::METADATA as HEADER_METADATA;
 use super::mantissa::{Packed, packed_shape};
 use super::metadata::metadata_to_json;
 use super::{FORMAT, LENGTH, MANTISSA, MAX_HEADER, METADATA, TENSOR, VERSION, VERSION_KEY};
@@ -108,6 +109,9 @@ fn announce(name: &str, shape: &[u64], format: FormatRef) -> Result<Announced, S
     if name.is_empty() {
         return Err(SafetensorsError::EmptyName);
     }
+    if name == HEADER_METADATA {
+        return Err(SafetensorsError::Duplicate { name: name.into() });
+    }
     let shape: Vec<u64> = shape.iter().rev().copied().collect();
     let stored = packed_shape(name, format, &shape)?;
     let bytes = super::header::elements(name, &stored)?;
@@ -136,7 +140,7 @@ impl Serialize for Header<'_> {
             data_offsets: [u64; 2],
         }
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("__metadata__", &Texts(self.0))?;
+        map.serialize_entry(HEADER_METADATA, &Texts(self.0))?;
         let mut begin = 0;
         for Announced { name, dtype, shape, bytes, .. } in &self.0.tensors {
             let data_offsets = [begin, begin + bytes]; // at most the total
