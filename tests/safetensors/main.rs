@@ -4,6 +4,7 @@
 //! - `folder`: Hugging Face models: configuration, names, shards, tokenizer
 //! - `hostile`: files that break one rule each; the error must be that rule's and name the thing
 //! - `settings`: `config.json`, indices and `tokenizer.json` that are wrong
+//! - `tokenizers`: `tokenizer.json` against the `tokenizers` package
 //! - `mutate`: random damage; no panic, no absurd allocation
 
 mod folder;
@@ -14,3 +15,4 @@ mod memory;
 mod mutate;
 mod settings;
 mod support;
+mod tokenizers;
