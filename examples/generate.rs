@@ -1,6 +1,6 @@
-//! A model from a GGUF file to text.
+//! A model from its files to text.
 //!
-//! `cargo run --release --example generate -- MODEL.gguf "Why is the sky blue?"`
+//! `cargo run --release --example generate -- MODEL "Why is the sky blue?"`
 
 #![expect(clippy::print_stdout, reason = "an example shows its result")]
 
@@ -12,14 +12,14 @@ use mantissa::model::{GenerateOptions, Message, Model, SessionOptions};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(path), Some(question)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: generate MODEL.gguf QUESTION".into());
+        return Err("usage: generate MODEL QUESTION".into());
     };
     Ok(pollster::block_on(answer(&path, &question))?)
 }
 
 async fn answer(path: &str, question: &str) -> mantissa::Result<()> {
     let gpu = Gpu::request(&GpuOptions::default()).await?;
-    let model = Model::load(&gpu, mantissa::platform::open(path)?, &mut |_| {}).await?;
+    let model = Model::load(&gpu, mantissa::platform::open_model(path)?, &mut |_| {}).await?;
     let tokenizer = model.tokenizer()?;
 
     let prompt = model.chat_template()?.render(&[Message::user(question)], true)?;

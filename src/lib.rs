@@ -11,7 +11,7 @@
 //! use mantissa::model::{GenerateOptions, Model, SessionOptions};
 //!
 //! let gpu = Gpu::request(&GpuOptions::default()).await?;
-//! let file = mantissa::platform::open("model.gguf")?;
+//! let file = mantissa::platform::open_model("model.gguf")?;
 //! let model = Model::load(&gpu, file, &mut |_progress| {}).await?;
 //! let mut session = model.session(&SessionOptions::default()).await?;
 //!

@@ -93,6 +93,7 @@ hostile! {
     nothing: [], E::TooShort { len: 0 }, ["0 bytes"];
     half_a_length: [1, 2, 3], E::TooShort { len: 3 }, ["3 bytes"];
     header_past_the_end: lying(1000), E::HeaderLength { header: 1000, .. }, ["1000", "truncated"];
+    header_one_byte_past_the_end: lying(one("F32", "[1]", 0, 4, 4).len() as u64 - 7), E::HeaderLength { .. }, ["truncated"];
     header_beyond_100_mb: lying(100_000_001), E::HeaderTooLarge { .. }, ["100000001", "100000000"];
     header_of_2_to_the_64: lying(u64::MAX), E::HeaderTooLarge { header: u64::MAX, .. }, ["18446744073709551615"];
     header_cut_short: lying(20), E::Json { .. }, ["line 1"];

@@ -109,3 +109,19 @@ fn translations_give_the_same_ids() {
     }
     assert_eq!(names, ["llama-bpe", "smollm", "gpt-2", "qwen2"]);
 }
+
+/// fancy-regex gives up in silence where a look-ahead makes it go back more than a million times.
+#[test]
+fn a_run_of_white_space_is_right_or_refused() {
+    for (name, model, _) in models() {
+        let theirs = Tokenizer::from_checkpoint(&model).unwrap();
+        let ours = Tokenizer::from_gguf(&model.metadata).unwrap();
+        for spaces in [1_000, 100_000] {
+            let text = " ".repeat(spaces) + "a";
+            let encode = |tokenizer: &Tokenizer| tokenizer.encode(&text, false, true).unwrap();
+            assert_eq!(encode(&theirs), encode(&ours), "{name}");
+        }
+        let error = theirs.encode(&" ".repeat(100_001), false, true).unwrap_err();
+        assert!(error.to_string().contains("100001"), "{error}");
+    }
+}

@@ -60,8 +60,8 @@ impl Gguf {
     /// fetched.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where the file breaks GGUF's rules, [`Error::Io`] where it cannot be
-    /// read.
+    /// [`Error::Malformed`](crate::Error::Malformed) where the file breaks GGUF's rules,
+    /// [`Error::Io`](crate::Error::Io) where it cannot be read.
     pub async fn read(source: &dyn ByteSource) -> Result<Self> {
         let header = read::header(source).await?;
         let (data_offset, tensors) =
@@ -79,7 +79,7 @@ impl Gguf {
     /// Makes sure that every tensor is in a format that this build decodes.
     ///
     /// # Errors
-    /// [`Error::UnsupportedType`] with the first tensor that is not, its type, and the formats
+    /// [`Error::UnsupportedType`](crate::Error::UnsupportedType) with the first tensor that is not, its type, and the formats
     /// there are.
     pub fn check_supported(&self) -> Result<()> {
         tensor::check_supported(&self.tensors)

@@ -35,8 +35,8 @@ const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const GENERATION_CONFIG: &str = "generation_config.json";
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
-/// The files of a Hugging Face model that are read, besides `*.safetensors`.
-pub(crate) const FILES: [&str; 6] =
+/// The names of the files that are read, besides `*.safetensors`.
+pub const FILES: [&str; 6] =
     [CONFIG, TOKENIZER, TOKENIZER_CONFIG, GENERATION_CONFIG, CHAT_TEMPLATE, shards::INDEX];
 
 /// Reads a model's description.

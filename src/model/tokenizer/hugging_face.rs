@@ -61,6 +61,7 @@ impl HuggingFace {
         parse_special: bool,
         vocabulary: usize,
     ) -> Result<Vec<u32>> {
+        check_white_space(text)?;
         let engine =
             if parse_special { &self.engine } else { self.plain.get_or_init(|| self.plain()) };
         let encoding = caught(|| engine.encode_fast(text, add_special))?;
@@ -74,6 +75,22 @@ impl HuggingFace {
         let mut plain = self.engine.clone();
         plain.set_encode_special_tokens(true);
         plain
+    }
+}
+
+/// A tenth of the million steps back after which fancy-regex gives up, in silence: each alternative
+/// of a pattern that ends in `\s*[\r\n]+|\s+(?!\S)|\s+` may go back over a run of white space.
+const LONGEST_RUN: usize = 100_000;
+
+fn check_white_space(text: &str) -> Result<()> {
+    let runs = text.split(|c: char| !c.is_whitespace());
+    match runs.map(str::len).max() {
+        Some(run) if run > LONGEST_RUN => {
+            let problem =
+                format!("{run} bytes of white space in a row; at most {LONGEST_RUN} work");
+            Err(Error::Tokenizer(problem))
+        }
+        _ => Ok(()),
     }
 }
 
