@@ -43,6 +43,38 @@ pub enum Error {
         /// All the names there are.
         known: String,
     },
+    /// An exception of a recipe cannot be understood.
+    #[error("{rule:?}: {problem}")]
+    Rule {
+        /// The exception as it was given.
+        rule: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A weight is no number, so that no format can hold it and no block that it is part of.
+    #[error(
+        "tensor {tensor}: the weight in row {row}, column {column} is {value}; the file is broken"
+    )]
+    WeightNotFinite {
+        /// The tensor's name.
+        tensor: String,
+        /// Its row, from 0.
+        row: usize,
+        /// Its place in the row, from 0.
+        column: usize,
+        /// NaN or an infinity.
+        value: f32,
+    },
+    /// A kind of file has no place for a number format.
+    #[error("tensor {tensor}: {file} cannot hold {format}; write a .safetensors file instead")]
+    NoPlace {
+        /// The tensor's name.
+        tensor: String,
+        /// The format that it was to get.
+        format: String,
+        /// The kind of file.
+        file: String,
+    },
     /// The model's description lacks something that its architecture needs, or contradicts itself.
     #[error("model: {key}: {problem}")]
     Config {

@@ -46,6 +46,7 @@ pub mod gpu;
 pub mod model;
 pub mod ops;
 pub mod platform;
+pub mod quantize;
 
 pub use error::{Error, Result};
 pub use gpu::Gpu;

@@ -29,6 +29,7 @@ pub use tokenizer::Tokenizer;
 
 use crate::error::Result;
 use crate::gpu::Gpu;
+use crate::quantize::Recipe;
 use weights::Weights;
 
 /// A model on a device. Cheap to clone; clones share the weights.
@@ -38,6 +39,7 @@ pub struct Model(Arc<Inner>);
 struct Inner {
     gpu: Gpu,
     files: ModelFiles,
+    recipe: Option<Recipe>,
     checkpoint: Checkpoint,
     config: Arc<ModelConfig>,
     weights: Arc<Weights>,
@@ -84,14 +86,29 @@ impl Model {
         files: impl Into<ModelFiles>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Self> {
+        Self::load_as(gpu, files, None, progress).await
+    }
+
+    /// The same, with matrices put into a recipe's formats on the way to the device, a tensor at a
+    /// time.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`Error::WeightNotFinite`](crate::Error::WeightNotFinite).
+    pub async fn load_as(
+        gpu: &Gpu,
+        files: impl Into<ModelFiles>,
+        recipe: Option<&Recipe>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Self> {
         let files = files.into();
         let checkpoint = Checkpoint::open(files.clone()).await?;
         checkpoint.check_supported()?;
         let config = Arc::new(ModelConfig::from_checkpoint(&checkpoint)?);
-        let weights = Weights::load(gpu, &checkpoint, &config, progress).await?;
+        let weights = Weights::load(gpu, &checkpoint, &config, recipe, progress).await?;
         Ok(Self(Arc::new(Inner {
             gpu: gpu.clone(),
             files,
+            recipe: recipe.cloned(),
             checkpoint,
             config,
             weights: Arc::new(weights),

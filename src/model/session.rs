@@ -147,7 +147,8 @@ impl Session {
         gpu: &Gpu,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<()> {
-        let model = Model::load(gpu, self.model.0.files.clone(), progress).await?;
+        let old = &self.model.0;
+        let model = Model::load_as(gpu, old.files.clone(), old.recipe.as_ref(), progress).await?;
         let tokens = std::mem::take(&mut self.tokens);
         *self = Self { tokens, ..Self::new(&model, &self.options).await? };
         Ok(())

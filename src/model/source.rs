@@ -26,6 +26,10 @@ pub trait ByteSource: WasmNotSendSync {
     ///
     /// [`len`]: Self::len
     fn read(&self, offset: u64, len: usize) -> BoxFuture<'_, Result<Cow<'_, [u8]>>>;
+
+    /// Says that this range will not be read again soon, so that memory which holds it may be used
+    /// for something else. It can still be read.
+    fn release(&self, _offset: u64, _len: usize) {}
 }
 
 /// A source that lies in memory whole.

@@ -9,6 +9,7 @@ use crate::formats;
 use crate::gpu::{Buffer, Gpu};
 use crate::ops::Matrix;
 use crate::platform;
+use crate::quantize::{Planned, Recipe, converted};
 
 /// A matrix and its bias.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub struct Weights {
 
 impl Weights {
     /// Streams every tensor from the source to the device, one at a time, so that the host holds
-    /// no more than one of them twice.
+    /// no more than one of them twice. With a recipe, matrices are put into its formats on the way.
     ///
     /// # Errors
     /// [`Error::UnsupportedType`](crate::Error::UnsupportedType) and
@@ -63,14 +64,20 @@ impl Weights {
         gpu: &Gpu,
         checkpoint: &Checkpoint,
         config: &ModelConfig,
+        recipe: Option<&Recipe>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Self> {
         checkpoint.check_supported()?;
         let tensors = config.tensors(checkpoint)?;
         let total = tensors.iter().map(|t| t.bytes).sum();
-        platform::check_memory(gpu, "the model's weights", total)?;
+        let bytes = |t| match recipe {
+            Some(recipe) => Planned::new(t, recipe).map(|planned| planned.bytes),
+            None => Ok(t.bytes),
+        };
+        let needed = tensors.iter().map(bytes).sum::<Result<u64>>()?;
+        platform::check_memory(gpu, "the model's weights", needed)?;
         let source = &**checkpoint.source();
-        let mut loader = Loader { gpu, source, done: 0, total, progress };
+        let mut loader = Loader { gpu, source, recipe, done: 0, total, progress };
         loader.decoder(&tensors, config).await
     }
 
@@ -83,6 +90,7 @@ impl Weights {
 struct Loader<'a> {
     gpu: &'a Gpu,
     source: &'a dyn ByteSource,
+    recipe: Option<&'a Recipe>,
     done: u64,
     total: u64,
     progress: &'a mut (dyn FnMut(Progress) + Send),
@@ -129,11 +137,17 @@ impl Loader<'_> {
     }
 
     async fn matrix(&mut self, t: &TensorInfo) -> Result<Matrix> {
-        let format = t.format()?;
         let size = |i: usize| t.shape.get(i).map_or(1, |&n| n as usize);
-        let bytes = self.source.read(t.offset, t.bytes as usize).await?;
         let shape = (size(1), size(0));
+        let (format, bytes) = match self.recipe {
+            Some(recipe) => {
+                let planned = Planned::new(t, recipe)?;
+                (planned.format(), converted(self.source, &planned).await?.into())
+            }
+            None => (t.format()?, self.source.read(t.offset, t.bytes as usize).await?),
+        };
         let matrix = Matrix::upload(self.gpu, &t.name, format, shape, &bytes).await?;
+        drop(bytes);
         self.uploaded(t).await?;
         Ok(matrix)
     }
@@ -156,6 +170,7 @@ impl Loader<'_> {
     /// wgpu keeps a copy of what was written until a submit has run.
     async fn uploaded(&mut self, t: &TensorInfo) -> Result<()> {
         self.gpu.submit(&t.name, |_| {})?.finish().await?;
+        self.source.release(t.offset, t.bytes as usize);
         self.done += t.bytes;
         (self.progress)(Progress { stage: Stage::Upload, done: self.done, total: self.total });
         Ok(())

@@ -40,7 +40,27 @@ impl ByteSource for MappedFile {
         let bytes = slice(&self.name, &self.map, offset, len).map(Cow::Borrowed);
         Box::pin(std::future::ready(bytes))
     }
+
+    fn release(&self, offset: u64, len: usize) {
+        release(&self.map, offset, len);
+    }
 }
+
+/// Takes pages out of the process's memory; a later read maps them again.
+#[cfg(unix)]
+fn release(map: &memmap2::Mmap, offset: u64, len: usize) {
+    let Ok(offset) = usize::try_from(offset) else { return };
+    if offset.checked_add(len).is_some_and(|end| end <= map.len()) {
+        // SAFETY: the map is a shared one of a file, which is never written through it, so what is
+        // read again is what the file holds. Slices that are borrowed meanwhile stay valid.
+        let _ =
+            unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, len) };
+    }
+}
+
+/// Other systems take pages away by themselves.
+#[cfg(not(unix))]
+fn release(_map: &memmap2::Mmap, _offset: u64, _len: usize) {}
 
 /// Opens a file as a [`ByteSource`] by mapping it into memory.
 ///

@@ -90,9 +90,16 @@ impl Writer {
     pub fn begin<W: Write>(self, out: W) -> Result<DataWriter<W>> {
         let header = self.header();
         let alignment = u64::from(self.alignment.unwrap_or(DEFAULT_ALIGNMENT));
-        let mut writer =
-            DataWriter { file: self.file, out, alignment, tensors: self.tensors, next: 0 };
-        writer.write_padded(&header)?;
+        let mut writer = DataWriter {
+            file: self.file,
+            out,
+            alignment,
+            tensors: self.tensors,
+            next: 0,
+            filled: 0,
+        };
+        writer.write(&header)?;
+        writer.pad(header.len() as u64)?;
         Ok(writer)
     }
 
@@ -203,25 +210,47 @@ pub struct DataWriter<W> {
     alignment: u64,
     tensors: Vec<Announced>,
     next: usize,
+    /// Bytes of the next tensor that are written already.
+    filled: u64,
 }
 
 impl<W: Write> DataWriter<W> {
-    /// Writes the next tensor's data.
+    /// Writes the next tensor's data whole.
     ///
     /// # Errors
     /// [`Error::Malformed`] where their size is not the announced one or no tensor is left,
     /// [`Error::Io`] where writing fails.
     pub fn data(&mut self, bytes: &[u8]) -> Result<()> {
-        let (tensor, expected) = match self.tensors.get(self.next) {
-            Some(announced) => (announced.name.clone(), announced.bytes),
-            None => ("(none left)".into(), 0),
-        };
         let found = bytes.len() as u64;
-        if self.next >= self.tensors.len() || found != expected {
-            return Err(self.malformed(tensor, expected, found));
+        match self.tensors.get(self.next) {
+            Some(t) if t.bytes != self.filled.saturating_add(found) => {
+                Err(self.malformed(t.name.clone(), t.bytes, found))
+            }
+            _ => self.piece(bytes),
         }
-        self.next += 1;
-        self.write_padded(bytes)
+    }
+
+    /// Writes the next bytes of a tensor, and with its last ones the padding behind it.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where they are more than were announced or no tensor is left,
+    /// [`Error::Io`] where writing fails.
+    pub fn piece(&mut self, bytes: &[u8]) -> Result<()> {
+        let len = bytes.len() as u64;
+        let Some(tensor) = self.tensors.get(self.next) else {
+            return Err(self.malformed("(none left)".into(), 0, len));
+        };
+        let (filled, expected) = (self.filled.saturating_add(len), tensor.bytes);
+        if filled > expected {
+            return Err(self.malformed(tensor.name.clone(), expected, filled));
+        }
+        self.write(bytes)?;
+        self.filled = filled;
+        if filled == expected {
+            self.pad(expected)?;
+            (self.next, self.filled) = (self.next + 1, 0);
+        }
+        Ok(())
     }
 
     /// Ends the file and gives back what it was written to.
@@ -230,17 +259,19 @@ impl<W: Write> DataWriter<W> {
     /// [`Error::Malformed`] where a tensor's data are missing, [`Error::Io`] where writing fails.
     pub fn finish(mut self) -> Result<W> {
         if let Some(missing) = self.tensors.get(self.next) {
-            return Err(self.malformed(missing.name.clone(), missing.bytes, 0));
+            return Err(self.malformed(missing.name.clone(), missing.bytes, self.filled));
         }
         self.out.flush().map_err(|e| Error::io(&self.file, e))?;
         Ok(self.out)
     }
 
-    fn write_padded(&mut self, bytes: &[u8]) -> Result<()> {
-        let len = bytes.len() as u64;
-        let padding = vec![0; (len.next_multiple_of(self.alignment) - len) as usize];
-        let written = self.out.write_all(bytes).and_then(|()| self.out.write_all(&padding));
-        written.map_err(|e| Error::io(&self.file, e))
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(|e| Error::io(&self.file, e))
+    }
+
+    /// Zeros behind `len` bytes, up to the alignment.
+    fn pad(&mut self, len: u64) -> Result<()> {
+        self.write(&vec![0; (len.next_multiple_of(self.alignment) - len) as usize])
     }
 
     fn malformed(&self, tensor: String, expected: u64, found: u64) -> Error {

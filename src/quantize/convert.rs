@@ -1,0 +1,141 @@
+//! Streams tensors from a source, through the encoder, to a sink.
+
+use super::report::{Report, TensorReport};
+use super::rows::{Rows, Sums, needs_peak};
+use super::{Plan, Planned, Sink};
+use crate::error::{Error, Result};
+use crate::model::source::ByteSource;
+
+/// How far a conversion is, in bytes of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Done so far.
+    pub done: u64,
+    /// Of this many.
+    pub total: u64,
+}
+
+/// A conversion of a whole model, a slab of rows per [`step`](Self::step). Stop it by dropping it;
+/// what was written to the sink is then no model.
+pub struct Conversion<'a> {
+    source: &'a dyn ByteSource,
+    plan: &'a Plan,
+    sink: Box<dyn Sink + 'a>,
+    /// The tensor that is being converted.
+    current: Option<Tensor<'a>>,
+    reports: Vec<TensorReport>,
+    done: u64,
+    encoded: Vec<u8>,
+}
+
+impl std::fmt::Debug for Conversion<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conversion").field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Conversion<'a> {
+    /// A conversion of what `source` holds, by `plan`, into `sink`.
+    pub fn new(source: &'a dyn ByteSource, plan: &'a Plan, sink: Box<dyn Sink + 'a>) -> Self {
+        let (reports, encoded) = (Vec::new(), Vec::new());
+        Self { source, plan, sink, current: None, reports, done: 0, encoded }
+    }
+
+    /// Converts the next rows; `None` where none are left.
+    ///
+    /// # Errors
+    /// [`Error::WeightNotFinite`] where a weight is NaN or infinite; what the source and the sink
+    /// say.
+    pub async fn step(&mut self) -> Result<Option<Step>> {
+        let mut tensor = match self.current.take() {
+            Some(tensor) => tensor,
+            None => match self.plan.tensors.get(self.reports.len()) {
+                Some(planned) => Tensor::begin(self.source, planned).await?,
+                None => return Ok(None),
+            },
+        };
+        self.done += tensor.convert(self.source, &mut self.encoded).await?;
+        self.sink.data(&self.encoded)?;
+        if tensor.is_done() {
+            self.reports.push(TensorReport::new(tensor.planned, tensor.sums));
+        } else {
+            self.current = Some(tensor);
+        }
+        Ok(Some(Step { done: self.done, total: self.plan.source_bytes() }))
+    }
+
+    /// Ends the file and says what became of the weights.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where tensors are left; what the sink says.
+    pub fn finish(self) -> Result<Report> {
+        let (done, all) = (self.reports.len(), self.plan.tensors.len());
+        if done < all {
+            let (expected, got) = (format!("{all} tensors"), format!("{done}"));
+            return Err(Error::Shape { op: "quantize", expected, got });
+        }
+        self.sink.finish()?;
+        Ok(Report { tensors: self.reports })
+    }
+}
+
+/// One tensor in a format of its own, in memory whole.
+pub(crate) async fn converted(source: &dyn ByteSource, planned: &Planned) -> Result<Vec<u8>> {
+    let mut tensor = Tensor::begin(source, planned).await?;
+    let (mut all, mut encoded) = (Vec::new(), Vec::new());
+    all.reserve_exact(planned.bytes as usize);
+    while !tensor.is_done() {
+        tensor.convert(source, &mut encoded).await?;
+        all.extend_from_slice(&encoded);
+    }
+    Ok(all)
+}
+
+/// A tensor of which some rows are done.
+struct Tensor<'a> {
+    planned: &'a Planned,
+    rows: Rows<'a>,
+    next: usize,
+    peak: f32,
+    sums: Sums,
+}
+
+impl<'a> Tensor<'a> {
+    /// Looks for the peak first where the format needs it.
+    async fn begin(source: &dyn ByteSource, planned: &'a Planned) -> Result<Self> {
+        let rows = Rows::new(planned)?;
+        let mut tensor = Self { planned, rows, next: 0, peak: 0.0, sums: Sums::default() };
+        if needs_peak(planned.format()) && !planned.is_copy() {
+            while !tensor.is_done() {
+                let (first, offset, len) = tensor.slab();
+                let bytes = source.read(offset, len).await?;
+                tensor.peak = tensor.peak.max(tensor.rows.peak(first, &bytes)?);
+                source.release(offset, len);
+            }
+            tensor.next = 0;
+        }
+        Ok(tensor)
+    }
+
+    fn is_done(&self) -> bool {
+        self.next >= self.planned.rows
+    }
+
+    /// Encodes the next slab, and gives the bytes that it had.
+    async fn convert(&mut self, source: &dyn ByteSource, out: &mut Vec<u8>) -> Result<u64> {
+        let (first, offset, len) = self.slab();
+        let bytes = source.read(offset, len).await?;
+        self.sums.add(self.rows.convert(first, &bytes, self.peak, out)?);
+        source.release(offset, len);
+        Ok(len as u64)
+    }
+
+    /// The next rows: the first, and where their bytes lie.
+    fn slab(&mut self) -> (usize, u64, usize) {
+        let first = self.next;
+        let count = self.rows.slab().min(self.planned.rows - first);
+        self.next += count;
+        let offset = self.planned.tensor.offset + self.rows.source_bytes(first) as u64;
+        (first, offset, self.rows.source_bytes(count))
+    }
+}

@@ -1,0 +1,169 @@
+//! Where converted tensors go.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::Plan;
+use crate::error::{Error, Result};
+use crate::formats::FormatRef;
+use crate::model::gguf::{self, Metadata, Value};
+
+/// A file that takes the tensors' data, in the plan's order.
+pub trait Sink {
+    /// Takes the next bytes of the tensor whose turn it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where writing fails.
+    fn data(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data), and [`Error::Malformed`] where data are missing.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// The kinds of file that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// As llama.cpp reads it; only formats with a GGUF type.
+    Gguf,
+}
+
+impl FileKind {
+    /// The kind that a file of this name is to be, by its extension.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] where it has none of those.
+    pub fn of(path: &Path) -> Result<Self> {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        match extension.as_deref() {
+            Some("gguf") => Ok(Self::Gguf),
+            _ => Err(Error::InvalidOption {
+                name: "the output file",
+                value: path.display().to_string(),
+                allowed: "called *.gguf",
+            }),
+        }
+    }
+
+    /// Makes sure that every format of the plan has a place in such a file.
+    ///
+    /// # Errors
+    /// [`Error::NoPlace`] with the first tensor that has none.
+    pub fn check(self, plan: &Plan) -> Result<()> {
+        let Self::Gguf = self;
+        plan.tensors.iter().try_for_each(|t| gguf_type(&t.tensor.name, t.format()).map(|_| ()))
+    }
+
+    /// Writes the header of such a file, called `name` in messages.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); [`Error::Io`] where writing fails.
+    pub fn sink<'w, W: Write + 'w>(
+        self,
+        name: &str,
+        metadata: &Metadata,
+        plan: &Plan,
+        out: W,
+    ) -> Result<Box<dyn Sink + 'w>> {
+        let Self::Gguf = self;
+        let mut writer = gguf::Writer::new(name);
+        for (key, value) in quantized(metadata, plan) {
+            writer.set(key, value)?;
+        }
+        for t in &plan.tensors {
+            writer.tensor(
+                &t.tensor.name,
+                &t.tensor.shape,
+                gguf_type(&t.tensor.name, t.format())?,
+            )?;
+        }
+        Ok(Box::new(writer.begin(out)?))
+    }
+}
+
+impl<W: Write> Sink for gguf::DataWriter<W> {
+    fn data(&mut self, bytes: &[u8]) -> Result<()> {
+        self.piece(bytes)
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        (*self).finish().map(drop)
+    }
+}
+
+fn gguf_type(tensor: &str, format: FormatRef) -> Result<u32> {
+    format.gguf_type().ok_or_else(|| Error::NoPlace {
+        tensor: tensor.into(),
+        format: format.name().into(),
+        file: "a GGUF file".into(),
+    })
+}
+
+/// `general.file_type` by the format that most weights have (`enum llama_ftype` in llama.h). Where
+/// llama.cpp has mixtures of several sizes, the one with the least mixing.
+const FILE_TYPES: &[(&str, u32)] = &[
+    ("f32", 0),
+    ("f16", 1),
+    ("q4_0", 2),
+    ("q4_1", 3),
+    ("q8_0", 7),
+    ("q5_0", 8),
+    ("q5_1", 9),
+    ("q2_k", 10),
+    ("q3_k", 11),
+    ("q4_k", 14),
+    ("q5_k", 16),
+    ("q6_k", 18),
+    ("iq2_xxs", 19),
+    ("iq2_xs", 20),
+    ("iq3_xxs", 23),
+    ("iq1_s", 24),
+    ("iq4_nl", 25),
+    ("iq3_s", 26),
+    ("iq2_s", 28),
+    ("iq4_xs", 30),
+    ("iq1_m", 31),
+    ("bf16", 32),
+    ("tq1_0", 36),
+    ("tq2_0", 37),
+    ("mxfp4", 38),
+    ("nvfp4", 39),
+];
+
+const FILE_TYPE: &str = "general.file_type";
+const QUANTIZATION_VERSION: &str = "general.quantization_version";
+
+/// The version of GGUF's block formats, `GGML_QNT_VERSION` in ggml.h.
+const QNT_VERSION: u32 = 2;
+
+/// The metadata, with what it says about the formats brought up to date.
+fn quantized(metadata: &Metadata, plan: &Plan) -> Vec<(String, Value)> {
+    let about_formats = |key: &str| key == FILE_TYPE || key == QUANTIZATION_VERSION;
+    let kept = metadata.iter().filter(|(key, _)| !about_formats(key));
+    let mut values: Vec<_> = kept.map(|(key, value)| (key.to_owned(), value.clone())).collect();
+    let prevailing = plan.prevailing();
+    let known = FILE_TYPES.iter().find(|(name, _)| prevailing.is_some_and(|f| f.name() == *name));
+    if let Some((_, file_type)) = known {
+        values.push((FILE_TYPE.into(), Value::U32(*file_type)));
+    }
+    values.push((QUANTIZATION_VERSION.into(), Value::U32(QNT_VERSION)));
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extension_says_which_file() {
+        for good in ["a.gguf", "dir/b.GGUF", "a.b.gguf"] {
+            assert_eq!(FileKind::of(Path::new(good)).unwrap(), FileKind::Gguf);
+        }
+        for bad in ["a", "a.bin", "gguf", ".gguf", "", "dir/"] {
+            let error = FileKind::of(Path::new(bad)).unwrap_err().to_string();
+            assert!(error.contains("*.gguf"), "{bad}: {error}");
+        }
+    }
+}
