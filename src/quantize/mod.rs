@@ -34,7 +34,7 @@ mod rows;
 mod sink;
 
 pub use convert::{Conversion, Step};
-pub use plan::{Plan, Planned};
+pub use plan::{Fallback, Plan, Planned};
 pub use recipe::{Because, Choice, Recipe, Rule};
 pub use report::{Report, Summary, TensorReport};
 pub use rows::SLAB;

@@ -56,6 +56,28 @@ impl Planned {
     }
 }
 
+/// Tensors that get another format than was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Fallback {
+    /// What was asked for.
+    pub wanted: FormatRef,
+    /// What they get.
+    pub format: FormatRef,
+    /// Weights in a row of theirs, which is no multiple of the block that was asked for.
+    pub k: usize,
+    /// How many tensors that are.
+    pub tensors: usize,
+}
+
+impl std::fmt::Display for Fallback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { wanted, format, k, tensors } = self;
+        let (wanted, block, format) = (wanted.name(), wanted.block_len(), format.name());
+        let noun = if *tensors == 1 { "tensor" } else { "tensors" };
+        write!(f, "{wanted} has blocks of {block}: {tensors} {noun} with rows of {k} get {format}")
+    }
+}
+
 /// All tensors of a model, in its order.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -80,6 +102,22 @@ impl Plan {
         let used = |i| self.tensors.iter().any(|t| t.choice.because == Because::Rule(i));
         let rules = self.recipe.rules.iter().enumerate();
         rules.filter(|(i, _)| !used(*i)).map(|(_, rule)| rule.pattern.as_str()).collect()
+    }
+
+    /// Where rows do not fit the format that was asked for, and what takes its place.
+    pub fn fallbacks(&self) -> Vec<Fallback> {
+        let mut all: Vec<Fallback> = Vec::new();
+        for t in self.tensors.iter().filter(|t| t.choice.is_fallback()) {
+            let (wanted, format, k) = (t.choice.wanted, t.choice.format, t.k);
+            let same = |f: &&mut Fallback| {
+                (f.wanted.name(), f.format.name(), f.k) == (wanted.name(), format.name(), k)
+            };
+            match all.iter_mut().find(same) {
+                Some(fallback) => fallback.tensors += 1,
+                None => all.push(Fallback { wanted, format, k, tensors: 1 }),
+            }
+        }
+        all
     }
 
     /// Bytes of the model's tensors as they are.

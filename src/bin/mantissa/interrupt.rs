@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The code that shells give to a program ended by Ctrl-C: 128 + SIGINT.
-const EXIT: i32 = 130;
+pub const EXIT: u8 = 130;
 
 const IDLE: u8 = 0;
 const GENERATING: u8 = 1;
@@ -18,13 +18,25 @@ pub fn install() {
         let stop =
             STATE.compare_exchange(GENERATING, STOPPING, Ordering::AcqRel, Ordering::Acquire);
         if stop.is_err() {
-            std::process::exit(EXIT);
+            std::process::exit(EXIT.into());
         }
     };
     if let Err(error) = mantissa::platform::on_interrupt(press) {
         log::warn!("Ctrl-C will end the program at once: {error}");
     }
 }
+
+/// What a run that was stopped ends with, where there is nothing to keep of it.
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// While this lives, the first Ctrl-C is a request to stop.
 pub struct Generating;

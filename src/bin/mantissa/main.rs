@@ -15,6 +15,7 @@ mod npy;
 mod op;
 mod output;
 mod perplexity;
+mod quantize;
 mod run;
 
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ enum Command {
     Logits(logits::Args),
     /// Measure how well the model predicts a text
     Perplexity(perplexity::Args),
+    /// Put a model file's weights into another number format
+    Quantize(quantize::Args),
     /// Run one kernel on .npy files
     #[command(subcommand)]
     Op(op::Command),
@@ -69,6 +72,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Devices(args) => devices::run(args).await,
         Command::Logits(args) => logits::run(args).await,
         Command::Perplexity(args) => perplexity::run(args).await,
+        Command::Quantize(args) => quantize::run(args).await,
         Command::Op(command) => op::run(command).await,
         Command::Fetch(args) => fetch::run(args),
     }

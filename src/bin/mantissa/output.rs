@@ -7,6 +7,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::interrupt::{self, Interrupted};
+
 /// Writes a piece of text to standard output at once.
 pub fn print(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -44,7 +46,10 @@ pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     report(&error);
-    ExitCode::FAILURE
+    match error.is::<Interrupted>() {
+        true => ExitCode::from(interrupt::EXIT),
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// Prints an error with its causes on standard error.
