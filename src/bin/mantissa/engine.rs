@@ -8,6 +8,7 @@ use mantissa::Gpu;
 use mantissa::model::{
     GenerateOptions, Model, Progress, Session, SessionOptions, Stage, Stats, Tokenizer,
 };
+use mantissa::quantize::Recipe;
 
 use crate::args::{GpuArgs, ModelArgs};
 use crate::{default_model, interrupt, output};
@@ -27,17 +28,26 @@ pub struct Engine {
 impl Engine {
     /// Opens the device and the model, with a progress bar.
     pub async fn open(gpu: &GpuArgs, model: &ModelArgs) -> Result<Self> {
+        let start = Instant::now();
+        let gpu = open_gpu(gpu).await?;
+        let opening = start.elapsed().as_secs_f64();
+        let mut engine = Self::load(&gpu, model, None).await?;
+        engine.load_seconds += opening;
+        Ok(engine)
+    }
+
+    /// Opens the model on a device, in a recipe's formats where there is one.
+    pub async fn load(gpu: &Gpu, model: &ModelArgs, recipe: Option<&Recipe>) -> Result<Self> {
         let path = match &model.model {
             Some(path) => path.clone(),
             None => default_model::path()?,
         };
         let start = Instant::now();
-        let gpu = open_gpu(gpu).await?;
         let files = mantissa::platform::open_model(&path)?;
         let mut bar = LoadingBar::default();
         let model_options =
             SessionOptions { context: model.context.map(Into::into), chunk: model.chunk.into() };
-        let model = Model::load(&gpu, files, &mut |progress| bar.show(progress)).await?;
+        let model = Model::load_as(gpu, files, recipe, &mut |progress| bar.show(progress)).await?;
         Ok(Self {
             model,
             adapter: gpu.info().name.clone(),

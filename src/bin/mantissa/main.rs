@@ -1,12 +1,14 @@
 //! `mantissa`: run a language model on any GPU, and hold its kernels against numpy.
 //!
-//! A file per subcommand; what they share is in `args`, `engine`, `npy` and `output`.
+//! A file per subcommand; what they share is in `args`, `engine`, `npy`, `output` and
+//! `windows`.
 
 mod args;
 mod chat;
 mod default_model;
 mod devices;
 mod engine;
+mod eval;
 mod fetch;
 mod inspect;
 mod interrupt;
@@ -17,6 +19,7 @@ mod output;
 mod perplexity;
 mod quantize;
 mod run;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -51,6 +54,8 @@ enum Command {
     Perplexity(perplexity::Args),
     /// Put a model file's weights into another number format
     Quantize(quantize::Args),
+    /// Compare number formats on a text: size, perplexity, divergence
+    Eval(eval::Args),
     /// Run one kernel on .npy files
     #[command(subcommand)]
     Op(op::Command),
@@ -73,6 +78,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Logits(args) => logits::run(args).await,
         Command::Perplexity(args) => perplexity::run(args).await,
         Command::Quantize(args) => quantize::run(args).await,
+        Command::Eval(args) => eval::run(args).await,
         Command::Op(command) => op::run(command).await,
         Command::Fetch(args) => fetch::run(args),
     }
