@@ -253,7 +253,7 @@ mod tests {
     /// Every format of this build, at a K of the default model and at one that is nobody's multiple.
     #[test]
     fn every_format_finds_a_place() {
-        for &wanted in formats::FORMATS {
+        for wanted in formats::all() {
             for k in [576, 1536, 96, 48, 100, 101] {
                 let format = fitting(wanted, k).unwrap();
                 assert!(k.is_multiple_of(format.block_len() as u64), "{format:?} at {k}");

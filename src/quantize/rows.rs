@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::Planned;
 use crate::error::{Error, Result};
-use crate::formats::{self, FormatRef};
+use crate::formats::{self, FormatRef, RowScale};
 
 /// Weights that are converted at a time: enough that the cores are seldom waited for.
 pub const SLAB: usize = 1 << 20;
@@ -64,7 +64,7 @@ impl<'a> Rows<'a> {
             let mut peak = 0.0f32;
             for (row, source) in piece.chunks_exact(self.from_bytes).enumerate() {
                 self.decode(first + i * self.piece_rows() + row, source, &mut x)?;
-                peak = x.iter().fold(peak, |peak, x| peak.max(x.abs()));
+                peak = peak.max(formats::peak(&x));
             }
             Ok(peak)
         });
@@ -111,7 +111,7 @@ impl<'a> Rows<'a> {
                 sums.square += x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
                 continue;
             }
-            encode_row_of(self.to, &x, peak, out)?;
+            formats::encode_row_of(self.to, &x, peak, out)?;
             formats::decode_row(self.to, out, &mut y)?;
             for (&x, &y) in x.iter().zip(&y) {
                 sums.error += (f64::from(x) - f64::from(y)).powi(2);
@@ -145,10 +145,6 @@ impl<'a> Rows<'a> {
 }
 
 /// Whether rows cannot be encoded before the whole tensor has been seen.
-pub(super) fn needs_peak(_format: FormatRef) -> bool {
-    false
-}
-
-fn encode_row_of(format: FormatRef, weights: &[f32], _peak: f32, row: &mut [u8]) -> Result<()> {
-    formats::encode_row(format, weights, row)
+pub(super) fn needs_peak(format: FormatRef) -> bool {
+    matches!(format.row_scale(), RowScale::PerTensor(_))
 }
