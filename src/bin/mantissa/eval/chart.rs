@@ -23,7 +23,9 @@ pub fn write(path: &Path, rows: &[Row]) -> Result<()> {
 
 fn draw(svg: &mut String, rows: &[Row]) -> Result<(), Box<dyn std::error::Error>> {
     let point = |r: &Row| (r.matrix_bits_per_weight, r.comparison.kl);
-    let (shown, same): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|r| r.comparison.kl > 0.0);
+    let (mut shown, same): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().partition(|r| r.comparison.kl > 0.0);
+    shown.sort_by(|a, b| point(a).0.total_cmp(&point(b).0));
     let bits = range(shown.iter().map(|r| point(r).0)).unwrap_or((1.0, 16.0));
     let kl = range(shown.iter().map(|r| point(r).1)).unwrap_or((1e-4, 1.0));
 
@@ -34,20 +36,22 @@ fn draw(svg: &mut String, rows: &[Row]) -> Result<(), Box<dyn std::error::Error>
         .margin(16)
         .x_label_area_size(70)
         .y_label_area_size(80)
-        .build_cartesian_2d(bits.0 - 0.5..bits.1 + 1.5, (kl.0 / 3.0..kl.1 * 3.0).log_scale())?;
+        .build_cartesian_2d(bits.0 - 0.5..bits.1 + 0.5, (kl.0 / 3.0..kl.1 * 3.0).log_scale())?;
     chart
         .configure_mesh()
         .x_desc(x_title(&same))
         .y_desc("mean KL(file ‖ format), nats per token")
         .y_label_formatter(&|kl| format!("{kl:.0e}"))
         .label_style(FONT)
-        .light_line_style(WHITE)
+        .max_light_lines(0)
         .draw()?;
-    let beside = FONT.into_text_style(&area).pos(Pos::new(HPos::Left, VPos::Center));
-    chart.draw_series(shown.iter().map(|row| {
+    // Neighbours are named above and below in turn, so that their names do not meet.
+    let label = |at| FONT.into_text_style(&area).pos(Pos::new(HPos::Center, at));
+    let places = [(-2 * POINT, label(VPos::Bottom)), (2 * POINT, label(VPos::Top))];
+    chart.draw_series(shown.iter().zip(places.iter().cycle()).map(|(row, (down, style))| {
         EmptyElement::at(point(row))
             + Circle::new((0, 0), POINT, BLUE.filled())
-            + Text::new(row.format.clone(), (2 * POINT, 0), beside.clone())
+            + Text::new(row.format.clone(), (0, *down), style.clone())
     }))?;
     area.present()?;
     drop(chart);

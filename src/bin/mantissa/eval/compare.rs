@@ -35,15 +35,9 @@ pub struct Comparison {
     pub top_1_agreement: f64,
     /// Tokens through the model, with logits at every position.
     pub tokens_per_second: f64,
-    #[serde(skip)]
-    scored: usize,
-}
-
-impl Comparison {
     /// Positions that were compared.
-    pub fn scored(&self) -> usize {
-        self.scored
-    }
+    #[serde(skip)]
+    pub scored: usize,
 }
 
 /// The reference's logits of every scored position, in a file: they outgrow memory.

@@ -124,7 +124,7 @@ pub async fn run(args: Args) -> Result<()> {
             Some(comparison) => row.comparison = comparison,
             None => break,
         }
-        report.scored_tokens = row.comparison.scored();
+        report.scored_tokens = row.comparison.scored;
         report.rows.push(row);
     }
     if let Some(path) = &args.svg {
