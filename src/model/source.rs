@@ -113,6 +113,16 @@ impl ByteSource for Joined {
     fn read(&self, offset: u64, len: usize) -> BoxFuture<'_, Result<Cow<'_, [u8]>>> {
         Box::pin(self.gather(offset, len))
     }
+
+    fn release(&self, offset: u64, len: usize) {
+        let end = offset.saturating_add(len as u64);
+        for (start, part) in &self.parts {
+            let (from, to) = (offset.max(*start), end.min(start.saturating_add(part.len())));
+            if from < to {
+                part.release(from - start, (to - from) as usize);
+            }
+        }
+    }
 }
 
 /// Exactly `len` bytes, or an error, whatever a source does that breaks its promise.

@@ -4,7 +4,9 @@ use super::report::{Report, TensorReport};
 use super::rows::{Rows, Sums, needs_peak};
 use super::{Plan, Planned, Sink};
 use crate::error::{Error, Result};
-use crate::model::source::ByteSource;
+use crate::model::Checkpoint;
+use crate::model::hugging_face::permute_rows;
+use crate::model::source::{self, ByteSource};
 
 /// How far a conversion is, in bytes of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct Step {
 /// A conversion of a whole model, a slab of rows per [`step`](Self::step). Stop it by dropping it;
 /// what was written to the sink is then no model.
 pub struct Conversion<'a> {
-    source: &'a dyn ByteSource,
+    model: &'a Checkpoint,
     plan: &'a Plan,
     sink: Box<dyn Sink + 'a>,
     /// The tensor that is being converted.
@@ -35,10 +37,10 @@ impl std::fmt::Debug for Conversion<'_> {
 }
 
 impl<'a> Conversion<'a> {
-    /// A conversion of what `source` holds, by `plan`, into `sink`.
-    pub fn new(source: &'a dyn ByteSource, plan: &'a Plan, sink: Box<dyn Sink + 'a>) -> Self {
+    /// A conversion of `model`, by a plan for its tensors, into `sink`.
+    pub fn new(model: &'a Checkpoint, plan: &'a Plan, sink: Box<dyn Sink + 'a>) -> Self {
         let (reports, encoded) = (Vec::new(), Vec::new());
-        Self { source, plan, sink, current: None, reports, done: 0, encoded }
+        Self { model, plan, sink, current: None, reports, done: 0, encoded }
     }
 
     /// Converts the next rows; `None` where none are left.
@@ -47,14 +49,18 @@ impl<'a> Conversion<'a> {
     /// [`Error::WeightNotFinite`] where a weight is NaN or infinite; what the source and the sink
     /// say.
     pub async fn step(&mut self) -> Result<Option<Step>> {
+        let source = &**self.model.source();
         let mut tensor = match self.current.take() {
             Some(tensor) => tensor,
             None => match self.plan.tensors.get(self.reports.len()) {
-                Some(planned) => Tensor::begin(self.source, planned).await?,
+                Some(planned) => {
+                    let heads = self.model.heads_to_permute(&planned.tensor)?;
+                    Tensor::begin(source, planned, heads).await?
+                }
                 None => return Ok(None),
             },
         };
-        self.done += tensor.convert(self.source, &mut self.encoded).await?;
+        self.done += tensor.convert(source, &mut self.encoded).await?;
         self.sink.data(&self.encoded)?;
         if tensor.is_done() {
             self.reports.push(TensorReport::new(tensor.planned, tensor.sums));
@@ -79,9 +85,9 @@ impl<'a> Conversion<'a> {
     }
 }
 
-/// One tensor in a format of its own, in memory whole.
+/// One tensor in a format of its own, in memory whole; its rows stay in the source's order.
 pub(crate) async fn converted(source: &dyn ByteSource, planned: &Planned) -> Result<Vec<u8>> {
-    let mut tensor = Tensor::begin(source, planned).await?;
+    let mut tensor = Tensor::begin(source, planned, None).await?;
     let (mut all, mut encoded) = (Vec::new(), Vec::new());
     all.reserve_exact(planned.bytes as usize);
     while !tensor.is_done() {
@@ -95,6 +101,8 @@ pub(crate) async fn converted(source: &dyn ByteSource, planned: &Planned) -> Res
 struct Tensor<'a> {
     planned: &'a Planned,
     rows: Rows<'a>,
+    /// In how many heads rows are to be brought into GGUF's order.
+    heads: Option<usize>,
     next: usize,
     peak: f32,
     sums: Sums,
@@ -102,13 +110,18 @@ struct Tensor<'a> {
 
 impl<'a> Tensor<'a> {
     /// Looks for the peak first where the format needs it.
-    async fn begin(source: &dyn ByteSource, planned: &'a Planned) -> Result<Self> {
+    async fn begin(
+        source: &dyn ByteSource,
+        planned: &'a Planned,
+        heads: Option<usize>,
+    ) -> Result<Self> {
         let rows = Rows::new(planned)?;
-        let mut tensor = Self { planned, rows, next: 0, peak: 0.0, sums: Sums::default() };
+        let sums = Sums::default();
+        let mut tensor = Self { planned, rows, heads, next: 0, peak: 0.0, sums };
         if needs_peak(planned.format()) && !planned.is_copy() {
             while !tensor.is_done() {
                 let (first, offset, len) = tensor.slab();
-                let bytes = source.read(offset, len).await?;
+                let bytes = source::read(source, offset, len).await?;
                 tensor.peak = tensor.peak.max(tensor.rows.peak(first, &bytes)?);
                 source.release(offset, len);
             }
@@ -124,16 +137,37 @@ impl<'a> Tensor<'a> {
     /// Encodes the next slab, and gives the bytes that it had.
     async fn convert(&mut self, source: &dyn ByteSource, out: &mut Vec<u8>) -> Result<u64> {
         let (first, offset, len) = self.slab();
-        let bytes = source.read(offset, len).await?;
+        let bytes = source::read(source, offset, len).await?;
         self.sums.add(self.rows.convert(first, &bytes, self.peak, out)?);
         source.release(offset, len);
+        if let Some(heads) = self.heads {
+            *out = self.permuted(heads, out)?;
+        }
         Ok(len as u64)
+    }
+
+    /// Rows, or the elements of a bias, in GGUF's order; a slab holds whole heads.
+    fn permuted(&self, heads: usize, encoded: &[u8]) -> Result<Vec<u8>> {
+        let (heads, size) = match self.planned.rows {
+            1 => (heads, self.planned.format().block_bytes()),
+            rows => {
+                let row = self.rows.encoded_bytes(1);
+                (encoded.len() / row / (rows / heads.max(1)).max(1), row)
+            }
+        };
+        permute_rows(encoded, heads, size)
+    }
+
+    /// Rows of a slab: whole heads where they are to be reordered.
+    fn slab_rows(&self) -> usize {
+        let head = self.heads.map_or(1, |heads| self.planned.rows / heads.max(1)).max(1);
+        (self.rows.slab() / head).max(1) * head
     }
 
     /// The next rows: the first, and where their bytes lie.
     fn slab(&mut self) -> (usize, u64, usize) {
         let first = self.next;
-        let count = self.rows.slab().min(self.planned.rows - first);
+        let count = self.slab_rows().min(self.planned.rows - first);
         self.next += count;
         let offset = self.planned.tensor.offset + self.rows.source_bytes(first) as u64;
         (first, offset, self.rows.source_bytes(count))

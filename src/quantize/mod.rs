@@ -5,16 +5,15 @@
 //! ```no_run
 //! # async fn tour() -> mantissa::Result<()> {
 //! use mantissa::formats;
-//! use mantissa::model::gguf::Gguf;
-//! use mantissa::quantize::{FileKind, Conversion, Plan, Recipe};
+//! use mantissa::model::Checkpoint;
+//! use mantissa::quantize::{Conversion, FileKind, Plan, Recipe};
 //!
-//! let source = mantissa::platform::open("model.gguf")?;
-//! let model = Gguf::read(&*source).await?;
+//! let model = Checkpoint::open(mantissa::platform::open_model("model.gguf")?).await?;
 //! let recipe = Recipe::new(formats::by_name("q8_0")?).with("attn_v=f16".parse()?);
 //! let plan = Plan::new(&model.tensors, &recipe)?;
 //! let file = std::fs::File::create("out.gguf").expect("a writable folder");
 //! let sink = FileKind::Gguf.sink("out.gguf", &model.metadata, &plan, file)?;
-//! let mut conversion = Conversion::new(&*source, &plan, sink);
+//! let mut conversion = Conversion::new(&model, &plan, sink);
 //! while let Some(_progress) = conversion.step().await? {}
 //! let report = conversion.finish()?;
 //! println!("{} bits per weight", report.total().bits_per_weight());

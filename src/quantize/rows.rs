@@ -57,6 +57,11 @@ impl<'a> Rows<'a> {
         rows * self.from_bytes
     }
 
+    /// Bytes that so many rows are encoded to.
+    pub(super) fn encoded_bytes(&self, rows: usize) -> usize {
+        rows * self.to_bytes
+    }
+
     /// The largest magnitude of these rows, the first of which is row `first` of the tensor.
     pub(super) fn peak(&self, first: usize, bytes: &[u8]) -> Result<f32> {
         let peaks = bytes.par_chunks(self.piece()).enumerate().map(|(i, piece)| {

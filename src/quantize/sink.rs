@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::Plan;
+use super::{Plan, Planned};
 use crate::error::{Error, Result};
-use crate::formats::FormatRef;
 use crate::model::gguf::{self, Metadata, Value};
+use crate::model::safetensors;
 
 /// A file that takes the tensors' data, in the plan's order.
 pub trait Sink {
@@ -28,6 +28,8 @@ pub trait Sink {
 pub enum FileKind {
     /// As llama.cpp reads it; only formats with a GGUF type.
     Gguf,
+    /// Mantissa's own safetensors, which hold any format.
+    Safetensors,
 }
 
 impl FileKind {
@@ -39,10 +41,11 @@ impl FileKind {
         let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
         match extension.as_deref() {
             Some("gguf") => Ok(Self::Gguf),
+            Some("safetensors") => Ok(Self::Safetensors),
             _ => Err(Error::InvalidOption {
                 name: "the output file",
                 value: path.display().to_string(),
-                allowed: "called *.gguf",
+                allowed: "called *.gguf or *.safetensors",
             }),
         }
     }
@@ -52,8 +55,22 @@ impl FileKind {
     /// # Errors
     /// [`Error::NoPlace`] with the first tensor that has none.
     pub fn check(self, plan: &Plan) -> Result<()> {
-        let Self::Gguf = self;
-        plan.tensors.iter().try_for_each(|t| gguf_type(&t.tensor.name, t.format()).map(|_| ()))
+        match self {
+            Self::Gguf => plan.tensors.iter().try_for_each(|t| gguf_type(t).map(drop)),
+            Self::Safetensors => Ok(()),
+        }
+    }
+
+    /// Brings the plan into the order that suits such a file: safetensors know no padding, so that
+    /// values of 4 bytes come first and what need not be aligned last.
+    pub fn arrange(self, plan: &mut Plan) {
+        let alignment = |t: &Planned| match t.format().block_len() {
+            1 => t.format().block_bytes(),
+            _ => 1,
+        };
+        if self == Self::Safetensors {
+            plan.tensors.sort_by_key(|t| std::cmp::Reverse(alignment(t)));
+        }
     }
 
     /// Writes the header of such a file, called `name` in messages.
@@ -67,19 +84,37 @@ impl FileKind {
         plan: &Plan,
         out: W,
     ) -> Result<Box<dyn Sink + 'w>> {
-        let Self::Gguf = self;
-        let mut writer = gguf::Writer::new(name);
-        for (key, value) in quantized(metadata, plan) {
-            writer.set(key, value)?;
+        let metadata = quantized(metadata, plan);
+        match self {
+            Self::Gguf => {
+                let mut writer = gguf::Writer::new(name);
+                for (key, value) in metadata.iter() {
+                    writer.set(key, value.clone())?;
+                }
+                for t in &plan.tensors {
+                    writer.tensor(&t.tensor.name, &t.tensor.shape, gguf_type(t)?)?;
+                }
+                Ok(Box::new(writer.begin(out)?))
+            }
+            Self::Safetensors => {
+                let mut writer = safetensors::Writer::new(name);
+                writer.metadata(&metadata)?;
+                for t in &plan.tensors {
+                    writer.tensor(&t.tensor.name, &t.tensor.shape, t.format())?;
+                }
+                Ok(Box::new(writer.begin(out)?))
+            }
         }
-        for t in &plan.tensors {
-            writer.tensor(
-                &t.tensor.name,
-                &t.tensor.shape,
-                gguf_type(&t.tensor.name, t.format())?,
-            )?;
-        }
-        Ok(Box::new(writer.begin(out)?))
+    }
+}
+
+impl<W: Write> Sink for safetensors::DataWriter<W> {
+    fn data(&mut self, bytes: &[u8]) -> Result<()> {
+        self.data(bytes)
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        (*self).finish().map(drop)
     }
 }
 
@@ -93,10 +128,10 @@ impl<W: Write> Sink for gguf::DataWriter<W> {
     }
 }
 
-fn gguf_type(tensor: &str, format: FormatRef) -> Result<u32> {
-    format.gguf_type().ok_or_else(|| Error::NoPlace {
-        tensor: tensor.into(),
-        format: format.name().into(),
+fn gguf_type(planned: &Planned) -> Result<u32> {
+    planned.format().gguf_type().ok_or_else(|| Error::NoPlace {
+        tensor: planned.tensor.name.clone(),
+        format: planned.format().name().into(),
         file: "a GGUF file".into(),
     })
 }
@@ -139,17 +174,22 @@ const QUANTIZATION_VERSION: &str = "general.quantization_version";
 const QNT_VERSION: u32 = 2;
 
 /// The metadata, with what it says about the formats brought up to date.
-fn quantized(metadata: &Metadata, plan: &Plan) -> Vec<(String, Value)> {
+fn quantized(metadata: &Metadata, plan: &Plan) -> Metadata {
     let about_formats = |key: &str| key == FILE_TYPE || key == QUANTIZATION_VERSION;
+    let mut quantized = Metadata::default();
+    let mut set = |key: &str, value| {
+        // Keys are those of metadata, and two more that were left out: each is there once.
+        let _ = quantized.insert(key.into(), value);
+    };
     let kept = metadata.iter().filter(|(key, _)| !about_formats(key));
-    let mut values: Vec<_> = kept.map(|(key, value)| (key.to_owned(), value.clone())).collect();
+    kept.for_each(|(key, value)| set(key, value.clone()));
     let prevailing = plan.prevailing();
     let known = FILE_TYPES.iter().find(|(name, _)| prevailing.is_some_and(|f| f.name() == *name));
     if let Some((_, file_type)) = known {
-        values.push((FILE_TYPE.into(), Value::U32(*file_type)));
+        set(FILE_TYPE, Value::U32(*file_type));
     }
-    values.push((QUANTIZATION_VERSION.into(), Value::U32(QNT_VERSION)));
-    values
+    set(QUANTIZATION_VERSION, Value::U32(QNT_VERSION));
+    quantized
 }
 
 #[cfg(test)]
@@ -161,6 +201,8 @@ mod tests {
         for good in ["a.gguf", "dir/b.GGUF", "a.b.gguf"] {
             assert_eq!(FileKind::of(Path::new(good)).unwrap(), FileKind::Gguf);
         }
+        let safetensors = FileKind::of(Path::new("a.gguf.safetensors")).unwrap();
+        assert_eq!(safetensors, FileKind::Safetensors);
         for bad in ["a", "a.bin", "gguf", ".gguf", "", "dir/"] {
             let error = FileKind::of(Path::new(bad)).unwrap_err().to_string();
             assert!(error.contains("*.gguf"), "{bad}: {error}");

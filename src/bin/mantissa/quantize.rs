@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use mantissa::formats::FormatRef;
-use mantissa::model::gguf::Gguf;
+use mantissa::model::Checkpoint;
 use mantissa::platform;
 use mantissa::quantize::{Conversion, FileKind, Plan, Recipe, Report, Rule, Summary};
 use serde::Serialize;
@@ -20,7 +20,7 @@ use crate::output::{self, table};
 /// The flags of `quantize`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A GGUF file
+    /// A GGUF or safetensors file, or the folder of a Hugging Face model
     #[arg(value_name = "IN")]
     input: PathBuf,
 
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "REGEX=FORMAT", value_parser = |rule: &str| rule.parse::<Rule>())]
     only: Vec<Rule>,
 
-    /// The file to write: *.gguf
+    /// The file to write: *.gguf, or *.safetensors, which holds formats that GGUF has no type for
     #[arg(long, value_name = "OUT")]
     out: PathBuf,
 
@@ -86,11 +86,11 @@ pub async fn run(args: Args) -> Result<()> {
     let start = Instant::now();
     interrupt::install();
     let kind = FileKind::of(&args.out)?;
-    let source = platform::open(&args.input)?;
-    let model = Gguf::read(&*source).await?;
+    let model = Checkpoint::open(platform::open_model(&args.input)?).await?;
     let recipe = Recipe { format: args.format, rules: args.only };
-    let plan = Plan::new(&model.tensors, &recipe)?;
+    let mut plan = Plan::new(&model.tensors, &recipe)?;
     kind.check(&plan)?;
+    kind.arrange(&mut plan);
     let file = begin(&args.input, &args.out)?;
     for fallback in plan.fallbacks() {
         output::note(fallback);
@@ -101,7 +101,7 @@ pub async fn run(args: Args) -> Result<()> {
 
     let out = args.out.display().to_string();
     let sink = kind.sink(&out, &model.metadata, &plan, BufWriter::new(file.as_file()))?;
-    let mut conversion = Conversion::new(&*source, &plan, sink);
+    let mut conversion = Conversion::new(&model, &plan, sink);
     let bar = output::byte_bar(plan.source_bytes(), "quantizing");
     let running = interrupt::Generating::begin();
     while let Some(step) = conversion.step().await? {
@@ -119,7 +119,7 @@ pub async fn run(args: Args) -> Result<()> {
         return print(&report, &out, bytes);
     }
     output::json(&Summed {
-        input: source.name().into(),
+        input: args.input.display().to_string(),
         output: out,
         bytes,
         groups: report.groups().iter().map(group).collect(),
@@ -135,16 +135,16 @@ pub async fn run(args: Args) -> Result<()> {
 /// file that is there is complete.
 fn begin(input: &Path, out: &Path) -> Result<NamedTempFile<File>> {
     let named = || out.display().to_string();
-    if let (Ok(input), Ok(out)) = (fs::canonicalize(input), fs::canonicalize(out))
-        && input == out
-    {
-        bail!("{}: this is the input, which is never written to; name another --out", named());
+    let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let input = fs::canonicalize(input).with_context(named)?;
+    let is_input = |path| fs::canonicalize(path).is_ok_and(|path| path == input);
+    if is_input(out) || is_input(folder) {
+        bail!("{}: this is (in) the input, which is never written to", named());
     }
     if out.is_dir() {
         bail!("{}: this is a folder", named());
     }
     let name = out.file_name().with_context(named)?.to_string_lossy().into_owned();
-    let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let prefix = format!(".{name}.");
     let mut builder = tempfile::Builder::new();
     let builder = builder.prefix(&prefix).suffix(".part");

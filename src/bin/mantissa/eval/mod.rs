@@ -142,7 +142,7 @@ pub async fn run(args: Args) -> Result<()> {
 fn describe(name: &str, engine: &Engine, recipe: Option<&Recipe>) -> Result<Row> {
     // Any recipe tells matrices from vectors.
     let any = Recipe::new(mantissa::formats::by_name("f32")?);
-    let plan = Plan::new(&engine.model.gguf().tensors, recipe.unwrap_or(&any))?;
+    let plan = Plan::new(&engine.model.checkpoint().tensors, recipe.unwrap_or(&any))?;
     let sizes = plan.tensors.iter().map(|t| {
         let bytes = if recipe.is_some() { t.bytes } else { t.tensor.bytes };
         (t.choice.because != Because::Vector, bytes, t.tensor.elements())
