@@ -173,3 +173,89 @@ impl<'a> Tensor<'a> {
         (first, offset, self.rows.source_bytes(count))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::{self, RowScale};
+    use crate::model::{Bytes, TensorInfo, TensorKind};
+    use crate::quantize::Recipe;
+    use crate::quantize::rows::SLAB;
+
+    const K: usize = 768;
+    /// Two slabs and a bit, in heads of 4 rows.
+    const ROWS: usize = (2 * SLAB / K / 4 + 1) * 4;
+
+    /// A matrix whose largest weight is in its last row.
+    fn matrix() -> (Bytes, Vec<f32>, TensorInfo) {
+        let mut x = 1u32;
+        let mut weights: Vec<f32> = (0..ROWS * K)
+            .map(|_| {
+                x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (x >> 8) as f32 / (1 << 23) as f32 - 1.0
+            })
+            .collect();
+        weights[(ROWS - 1) * K + 3] = -5.0;
+        let bytes: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+        let kind = TensorKind::Format(formats::by_name("f32").unwrap());
+        let (shape, bytes_len) = (vec![K as u64, ROWS as u64], bytes.len() as u64);
+        let name = "matrix.weight".into();
+        let info = TensorInfo { name, shape, kind, type_id: None, offset: 0, bytes: bytes_len };
+        (Bytes::new("matrix", bytes), weights, info)
+    }
+
+    fn whole(format: formats::FormatRef, weights: &[f32]) -> Vec<u8> {
+        let mut bytes = vec![0; formats::row_bytes(format, K).unwrap() * ROWS];
+        formats::encode_rows(format, K, weights, &mut bytes).unwrap();
+        bytes
+    }
+
+    /// In slabs or at once: the same, also where rows or the tensor share a scale.
+    #[test]
+    fn slabs_make_no_difference() {
+        let (source, weights, info) = matrix();
+        let scaled = formats::all().filter(|f| f.row_scale() != RowScale::None);
+        for format in scaled.chain(formats::by_name("q4_0").ok()) {
+            let planned = Planned::new(&info, &Recipe::new(format)).unwrap();
+            let bytes = pollster::block_on(converted(&source, &planned)).unwrap();
+            assert!(bytes == whole(planned.format(), &weights), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn slabs_hold_whole_heads() {
+        let (source, weights, info) = matrix();
+        let q8_0 = formats::by_name("q8_0").unwrap();
+        let planned = Planned::new(&info, &Recipe::new(q8_0)).unwrap();
+        let row = formats::row_bytes(q8_0, K).unwrap();
+        for heads in [1, 2, ROWS / 4] {
+            let mut tensor =
+                pollster::block_on(Tensor::begin(&source, &planned, Some(heads))).unwrap();
+            let (mut all, mut slab) = (Vec::new(), Vec::new());
+            while !tensor.is_done() {
+                pollster::block_on(tensor.convert(&source, &mut slab)).unwrap();
+                all.extend_from_slice(&slab);
+            }
+            let expected = permute_rows(&whole(q8_0, &weights), heads, row).unwrap();
+            assert!(all == expected, "{heads} heads");
+        }
+    }
+
+    #[test]
+    fn a_weight_that_is_no_number_is_named() {
+        let (_, mut weights, info) = matrix();
+        weights[(ROWS - 2) * K + 7] = f32::NEG_INFINITY;
+        let bytes: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+        let source = Bytes::new("matrix", bytes);
+        // Encoded, or copied.
+        for format in ["q8_0", "f32"] {
+            let recipe = Recipe::new(formats::by_name(format).unwrap());
+            let planned = Planned::new(&info, &recipe).unwrap();
+            let error = pollster::block_on(converted(&source, &planned)).unwrap_err();
+            let Error::WeightNotFinite { row, column, value, .. } = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!((row, column, value), (ROWS - 2, 7, f32::NEG_INFINITY));
+        }
+    }
+}

@@ -111,9 +111,10 @@ fn is_vector(name: &str, shape: &[u64]) -> bool {
     shape.len() < 2 || rows <= 1 || part("norm") || part("bias") || name.starts_with("rope_")
 }
 
-/// What takes the place of a format with blocks of 256 where rows are no multiple of that:
+/// What takes the place of a format with large blocks where rows are no multiple of them:
 /// llama.cpp's choices (`tensor_type_fallback` in src/llama-quant.cpp), but IQ4_NL for Q2_K and
-/// Q3_K as it had until 2025, which has Q4_0's size and less error.
+/// Q3_K, as it once had, which has Q4_0's size and less error; and for the rest what has about the
+/// same size.
 const FALLBACKS: &[(&[&str], &str)] = &[
     (&["iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_xs"], "iq4_nl"),
     (&["q2_k", "q3_k"], "iq4_nl"),
@@ -121,6 +122,8 @@ const FALLBACKS: &[(&[&str], &str)] = &[
     (&["q4_k"], "q5_0"),
     (&["q5_k"], "q5_1"),
     (&["q6_k"], "q8_0"),
+    (&["nf4"], "iq4_nl"),
+    (&["nvfp4"], "mxfp4"),
 ];
 
 /// What is left for everything else; rows of any length fit the last.
@@ -161,6 +164,7 @@ fn substitutes(name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::gguf::TENSOR_TYPES;
 
     fn choose(recipe: &Recipe, name: &str, shape: &[u64]) -> (String, Because) {
         let choice = recipe.choose(name, shape).unwrap();
@@ -240,13 +244,35 @@ mod tests {
             ("tq2_0", "q4_0 q8_0 f16"),
             ("q4_k", "q5_0 q8_0 f16"),
             ("q6_k", "q8_0 q8_0 f16"),
-            ("nvfp4", "q8_0 f16"),
+            ("nvfp4", "mxfp4 q8_0 f16"),
+            ("int8", "q8_0 f16"),
             ("bfp:m4:n128", "bfp:m4:n64 bfp:m4:n32 bfp:m4:n16 q8_0 f16"),
             ("bfp:m4:n16", "q8_0 f16"),
             ("e4m3:ieee:n32", "e4m3:ieee:n16 q8_0 f16"),
             ("e4m3:row", "q8_0 f16"),
         ] {
             assert_eq!(substitutes(name).join(" "), expected, "{name}");
+        }
+    }
+
+    /// A name may be of a format that is yet to be written, but not one that nobody has.
+    #[test]
+    fn every_name_of_the_table_is_a_format() {
+        let of_ggml = |name: &str| TENSOR_TYPES.iter().any(|t| t.name.eq_ignore_ascii_case(name));
+        for (from, to) in FALLBACKS {
+            for name in from.iter().chain([to]).chain(&LAST) {
+                assert!(of_ggml(name) || formats::by_name(name).is_ok(), "{name}");
+            }
+            let blocks = |name| formats::by_name(name).map(|f| f.block_len());
+            for from in *from {
+                if let (Ok(large), Ok(small)) = (blocks(from), blocks(to)) {
+                    assert!(small < large, "{from} -> {to}");
+                }
+            }
+        }
+        // llama.cpp has a substitute for each format with blocks of 256, and so have we.
+        for format in formats::all().filter(|f| f.block_len() == 256) {
+            assert!(FALLBACKS.iter().any(|(from, _)| from.contains(&format.name())), "{format:?}");
         }
     }
 

@@ -195,6 +195,57 @@ fn quantized(metadata: &Metadata, plan: &Plan) -> Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::by_name;
+    use crate::model::{TensorInfo, TensorKind};
+    use crate::quantize::Recipe;
+
+    /// A matrix and a vector in f32.
+    fn plan(format: &str) -> Plan {
+        let kind = TensorKind::Format(by_name("f32").unwrap());
+        let tensor = |name: &str, shape: &[u64]| {
+            let (name, shape) = (name.to_owned(), shape.to_vec());
+            TensorInfo { name, shape, kind: kind.clone(), type_id: None, offset: 0, bytes: 4 }
+        };
+        let tensors = [tensor("matrix.weight", &[64, 2]), tensor("norm.weight", &[64])];
+        Plan::new(&tensors, &Recipe::new(by_name(format).unwrap())).unwrap()
+    }
+
+    #[test]
+    fn a_gguf_has_no_place_for_some_formats() {
+        FileKind::Gguf.check(&plan("q4_0")).unwrap();
+        FileKind::Safetensors.check(&plan("nf4")).unwrap();
+        let error = FileKind::Gguf.check(&plan("nf4")).unwrap_err().to_string();
+        for word in ["matrix.weight", "nf4", "GGUF", ".safetensors"] {
+            assert!(error.contains(word), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn safetensors_begin_with_what_must_be_aligned() {
+        let mut plan = plan("q4_0");
+        let names = |plan: &Plan| plan.tensors[0].tensor.name.clone();
+        FileKind::Gguf.arrange(&mut plan);
+        assert_eq!(names(&plan), "matrix.weight");
+        FileKind::Safetensors.arrange(&mut plan);
+        assert_eq!(names(&plan), "norm.weight");
+    }
+
+    #[test]
+    fn what_was_said_about_formats_is_said_anew() {
+        let mut old = Metadata::default();
+        for (key, value) in
+            [("general.file_type", 7), ("a", 1), ("general.quantization_version", 1)]
+        {
+            old.insert(key.into(), Value::U32(value)).unwrap();
+        }
+        let new = quantized(&old, &plan("q4_0"));
+        let values: Vec<_> = new.iter().map(|(key, v)| (key, v.as_u64().unwrap())).collect();
+        assert_eq!(
+            values,
+            [("a", 1), ("general.file_type", 2), ("general.quantization_version", 2)]
+        );
+        assert!(quantized(&old, &plan("nf4")).get("general.file_type").is_none());
+    }
 
     #[test]
     fn the_extension_says_which_file() {
