@@ -363,8 +363,35 @@ def test_eval_matches_numpy(mantissa, tiny_model, lavapipe, tmp_path):
         assert row["gpu_bytes"] >= sum(b for b, _ in everything) and row["tokens_per_second"] > 0
     assert report["rows"][2]["kl"] > report["rows"][1]["kl"] > 0, "q4_0 is worse than q8_0"
     assert report["rows"][3]["kl"] == 0 and report["rows"][3]["top_1_agreement"] == 1
+    whole = mantissa.json("perplexity", "--model", source, "--file", text, "--context", room,
+                          "--stride", stride, adapter=lavapipe)
+    longer = mantissa.json("eval", "--model", source, "--formats", "f32", "--file", text, "--tokens",
+                           10_000, "--context", room, "--stride", stride, adapter=lavapipe)
+    assert whole["perplexity"] == longer["rows"][0]["perplexity"]
+    assert whole["scored_tokens"] == longer["scored_tokens"] > count
     texts = [e.text.strip() for e in xml.etree.ElementTree.parse(svg).iter() if e.text]
     assert {"q8_0", "q4_0"} <= set(texts), texts
+
+
+def test_an_interrupt_ends_eval(mantissa, tiny_model, lavapipe, tmp_path):
+    """At any moment: what is finished is printed, the rest is not waited for."""
+    text = tmp_path / "text.txt"
+    text.write_text(TEXT)
+    command, environment = mantissa.command(
+        "eval", "--model", tiny_model(PLAIN), "--formats", ",".join(["q8_0"] * 400), "--file", text,
+        "--json", adapter=lavapipe)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    try:
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        output, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "panicked" not in errors.decode(), errors.decode()
+    assert time.monotonic() - sent < 10
+    assert 1 <= len(json.loads(output)["rows"]) < 400
 
 
 def test_eval_for_people(mantissa, tiny_model, lavapipe, tmp_path):

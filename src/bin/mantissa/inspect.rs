@@ -30,6 +30,8 @@ struct Report<'a> {
     container: &'static str,
     #[serde(flatten)]
     details: Details<'a>,
+    /// Over all tensors.
+    bits_per_weight: f64,
     metadata: BTreeMap<&'a str, &'a Value>,
     tensors: Vec<Tensor<'a>>,
 }
@@ -72,7 +74,8 @@ pub async fn run(args: Args) -> Result<()> {
     let size = megabytes(checkpoint.source().len());
     let container = describe(&checkpoint.container);
     output::line(format_args!(
-        "{name}: {container}, {size}, {values} values, {tensors} tensors\n"
+        "{name}: {container}, {size}, {values} values, {tensors} tensors, {:.3} bits per weight\n",
+        bits_per_weight(&checkpoint.tensors)
     ))?;
     output::line(metadata_table(&checkpoint))?;
     output::line("")?;
@@ -111,9 +114,17 @@ fn report(checkpoint: &Checkpoint, file: String) -> Report<'_> {
         bytes: checkpoint.source().len(),
         container: checkpoint.container.name(),
         details,
+        bits_per_weight: bits_per_weight(&checkpoint.tensors),
         metadata: checkpoint.metadata.iter().collect(),
         tensors: checkpoint.tensors.iter().map(tensor).collect(),
     }
+}
+
+/// 0 for a file without tensors.
+fn bits_per_weight(tensors: &[TensorInfo]) -> f64 {
+    let bits: f64 = tensors.iter().map(|t| 8.0 * t.bytes as f64).sum();
+    let weights: f64 = tensors.iter().map(|t| t.elements() as f64).sum();
+    if weights > 0.0 { bits / weights } else { 0.0 }
 }
 
 fn tensor(t: &TensorInfo) -> Tensor<'_> {
