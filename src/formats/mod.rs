@@ -33,6 +33,7 @@ mod f16;
 mod f32;
 mod int8;
 mod iq2_xxs;
+mod iq3_xxs;
 mod mxint8;
 mod nf4;
 mod q4_0;
@@ -133,6 +134,7 @@ pub static FORMATS: &[FormatRef] = &[
     &q5_1::Q5_1,
     &q8_0::Q8_0,
     &iq2_xxs::Iq2Xxs,
+    &iq3_xxs::Iq3Xxs,
     &mxint8::MxInt8,
     &nf4::Nf4,
     &int8::Int8,
