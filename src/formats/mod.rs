@@ -32,6 +32,7 @@ mod bfp;
 mod f16;
 mod f32;
 mod int8;
+mod iq2_s;
 mod iq2_xs;
 mod iq2_xxs;
 mod iq3_xxs;
@@ -136,6 +137,7 @@ pub static FORMATS: &[FormatRef] = &[
     &q8_0::Q8_0,
     &iq2_xxs::Iq2Xxs,
     &iq2_xs::Iq2Xs,
+    &iq2_s::Iq2S,
     &iq3_xxs::Iq3Xxs,
     &mxint8::MxInt8,
     &nf4::Nf4,
