@@ -35,6 +35,7 @@ mod int8;
 mod iq2_s;
 mod iq2_xs;
 mod iq2_xxs;
+mod iq3_s;
 mod iq3_xxs;
 mod mxint8;
 mod nf4;
@@ -139,6 +140,7 @@ pub static FORMATS: &[FormatRef] = &[
     &iq2_xs::Iq2Xs,
     &iq2_s::Iq2S,
     &iq3_xxs::Iq3Xxs,
+    &iq3_s::Iq3S,
     &mxint8::MxInt8,
     &nf4::Nf4,
     &int8::Int8,
