@@ -32,6 +32,7 @@ mod bfp;
 mod f16;
 mod f32;
 mod int8;
+mod iq1_m;
 mod iq1_s;
 mod iq2_s;
 mod iq2_xs;
@@ -138,6 +139,7 @@ pub static FORMATS: &[FormatRef] = &[
     &q5_1::Q5_1,
     &q8_0::Q8_0,
     &iq1_s::Iq1S,
+    &iq1_m::Iq1M,
     &iq2_xxs::Iq2Xxs,
     &iq2_xs::Iq2Xs,
     &iq2_s::Iq2S,

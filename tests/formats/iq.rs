@@ -7,7 +7,7 @@ use mantissa::formats::{FormatRef, by_name, decode_rows, encode_rows, row_bytes}
 
 use crate::golden::load;
 
-const NAMES: &[&str] = &["iq1_s", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s"];
+const NAMES: &[&str] = &["iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s"];
 const K: usize = 256;
 
 fn formats() -> impl Iterator<Item = FormatRef> {
