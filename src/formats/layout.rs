@@ -71,7 +71,8 @@ impl Layout {
         let chunks = k.div_ceil(CHUNK);
         let tiled_rows = (rows as u64).div_ceil(tile as u64).saturating_mul(tile as u64);
         let scale_words = if format.row_scale() == RowScale::None { 0 } else { tiled_rows };
-        let table_words = if tiled_rows == 0 { 0 } else { format.table().len() as u64 };
+        let empty = tiled_rows == 0 || chunks == 0;
+        let table_words = if empty { 0 } else { format.table().len() as u64 };
         let planes = format.planes().iter().map(|plane| plane.row_words(chunks) as u64);
         let sizes = planes.map(|words| words.saturating_mul(tiled_rows));
         let mut words = 0u64;
@@ -96,8 +97,8 @@ impl Layout {
     pub fn repack(&self, format: FormatRef, bytes: &[u8]) -> Result<Vec<u32>> {
         self.check("repack", bytes.len(), self.words)?;
         let mut words = vec![0; self.words];
-        if self.words > 0 {
-            words[self.table..self.table + format.table().len()].copy_from_slice(format.table());
+        if let Some(to) = words.get_mut(self.table..self.table + format.table().len()) {
+            to.copy_from_slice(format.table());
         }
         let mut scratch = RowScratch::new(format, self.chunks);
         for (row, bytes) in bytes.chunks_exact(self.row_bytes.max(1)).enumerate() {

@@ -22,6 +22,9 @@ pub use layout::{CHUNK, Layout, Plane};
 pub use rows::{decode_row, decode_rows, encode_row, encode_row_of, encode_rows, peak, row_bytes};
 
 mod bits;
+mod grid;
+mod grid_search;
+mod grids;
 mod round;
 
 mod bf16;
@@ -29,6 +32,13 @@ mod bfp;
 mod f16;
 mod f32;
 mod int8;
+mod iq1_m;
+mod iq1_s;
+mod iq2_s;
+mod iq2_xs;
+mod iq2_xxs;
+mod iq3_s;
+mod iq3_xxs;
 mod mxint8;
 mod nf4;
 mod q4_0;
@@ -128,6 +138,13 @@ pub static FORMATS: &[FormatRef] = &[
     &q5_0::Q5_0,
     &q5_1::Q5_1,
     &q8_0::Q8_0,
+    &iq1_s::Iq1S,
+    &iq1_m::Iq1M,
+    &iq2_xxs::Iq2Xxs,
+    &iq2_xs::Iq2Xs,
+    &iq2_s::Iq2S,
+    &iq3_xxs::Iq3Xxs,
+    &iq3_s::Iq3S,
     &mxint8::MxInt8,
     &nf4::Nf4,
     &int8::Int8,

@@ -3,6 +3,7 @@
 
 mod docs;
 mod golden;
+mod iq;
 mod layout;
 mod shaders;
 
