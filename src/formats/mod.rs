@@ -22,7 +22,9 @@ pub use layout::{CHUNK, Layout, Plane};
 pub use rows::{decode_row, decode_rows, encode_row, encode_row_of, encode_rows, peak, row_bytes};
 
 mod bits;
+mod fit;
 mod round;
+mod super_block;
 
 mod bf16;
 mod bfp;
@@ -33,6 +35,7 @@ mod mxint8;
 mod nf4;
 mod q4_0;
 mod q4_1;
+mod q4_k;
 mod q5_0;
 mod q5_1;
 mod q8_0;
@@ -128,6 +131,7 @@ pub static FORMATS: &[FormatRef] = &[
     &q5_0::Q5_0,
     &q5_1::Q5_1,
     &q8_0::Q8_0,
+    &q4_k::Q4K,
     &mxint8::MxInt8,
     &nf4::Nf4,
     &int8::Int8,
