@@ -38,6 +38,7 @@ mod q4_1;
 mod q4_k;
 mod q5_0;
 mod q5_1;
+mod q5_k;
 mod q6_k;
 mod q8_0;
 
@@ -133,6 +134,7 @@ pub static FORMATS: &[FormatRef] = &[
     &q5_1::Q5_1,
     &q8_0::Q8_0,
     &q4_k::Q4K,
+    &q5_k::Q5K,
     &q6_k::Q6K,
     &mxint8::MxInt8,
     &nf4::Nf4,
