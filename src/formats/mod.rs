@@ -33,6 +33,7 @@ mod f32;
 mod int8;
 mod mxint8;
 mod nf4;
+mod q2_k;
 mod q3_k;
 mod q4_0;
 mod q4_1;
@@ -134,6 +135,7 @@ pub static FORMATS: &[FormatRef] = &[
     &q5_0::Q5_0,
     &q5_1::Q5_1,
     &q8_0::Q8_0,
+    &q2_k::Q2K,
     &q3_k::Q3K,
     &q4_k::Q4K,
     &q5_k::Q5K,
