@@ -31,6 +31,8 @@ mod bfp;
 mod f16;
 mod f32;
 mod int8;
+mod iq4;
+mod iq4_nl;
 mod mxint8;
 mod nf4;
 mod q2_k;
@@ -140,6 +142,7 @@ pub static FORMATS: &[FormatRef] = &[
     &q4_k::Q4K,
     &q5_k::Q5K,
     &q6_k::Q6K,
+    &iq4_nl::Iq4Nl,
     &mxint8::MxInt8,
     &nf4::Nf4,
     &int8::Int8,
