@@ -33,6 +33,7 @@ mod f32;
 mod int8;
 mod iq4;
 mod iq4_nl;
+mod iq4_xs;
 mod mxint8;
 mod nf4;
 mod q2_k;
@@ -143,6 +144,7 @@ pub static FORMATS: &[FormatRef] = &[
     &q5_k::Q5K,
     &q6_k::Q6K,
     &iq4_nl::Iq4Nl,
+    &iq4_xs::Iq4Xs,
     &mxint8::MxInt8,
     &nf4::Nf4,
     &int8::Int8,
