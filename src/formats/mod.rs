@@ -46,6 +46,7 @@ mod q5_1;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod tq1_0;
 mod tq2_0;
 
 use std::sync::LazyLock;
@@ -146,6 +147,7 @@ pub static FORMATS: &[FormatRef] = &[
     &q6_k::Q6K,
     &iq4_nl::Iq4Nl,
     &iq4_xs::Iq4Xs,
+    &tq1_0::Tq1_0,
     &tq2_0::Tq2_0,
     &mxint8::MxInt8,
     &nf4::Nf4,
