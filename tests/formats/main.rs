@@ -3,6 +3,7 @@
 
 mod docs;
 mod golden;
+mod k;
 mod layout;
 mod shaders;
 
