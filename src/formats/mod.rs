@@ -22,10 +22,12 @@ pub use layout::{CHUNK, Layout, Plane};
 pub use rows::{decode_row, decode_rows, encode_row, encode_row_of, encode_rows, peak, row_bytes};
 
 mod bits;
+mod fit;
 mod grid;
 mod grid_search;
 mod grids;
 mod round;
+mod super_block;
 
 mod bf16;
 mod bfp;
@@ -39,13 +41,23 @@ mod iq2_xs;
 mod iq2_xxs;
 mod iq3_s;
 mod iq3_xxs;
+mod iq4;
+mod iq4_nl;
+mod iq4_xs;
 mod mxint8;
 mod nf4;
+mod q2_k;
+mod q3_k;
 mod q4_0;
 mod q4_1;
+mod q4_k;
 mod q5_0;
 mod q5_1;
+mod q5_k;
+mod q6_k;
 mod q8_0;
+mod tq1_0;
+mod tq2_0;
 
 use std::sync::LazyLock;
 
@@ -145,6 +157,15 @@ pub static FORMATS: &[FormatRef] = &[
     &iq2_s::Iq2S,
     &iq3_xxs::Iq3Xxs,
     &iq3_s::Iq3S,
+    &q2_k::Q2K,
+    &q3_k::Q3K,
+    &q4_k::Q4K,
+    &q5_k::Q5K,
+    &q6_k::Q6K,
+    &iq4_nl::Iq4Nl,
+    &iq4_xs::Iq4Xs,
+    &tq1_0::Tq1_0,
+    &tq2_0::Tq2_0,
     &mxint8::MxInt8,
     &nf4::Nf4,
     &int8::Int8,

@@ -34,6 +34,18 @@ pub(super) fn signed_bytes(weights: &[f32]) -> (f32, [i8; BLOCK]) {
     (d, codes)
 }
 
+/// x ≈ d·(q − 1) with q in 0..=2, halves away from zero, and d the largest magnitude; codes go to
+/// `put` with their place.
+pub(super) fn ternary(weights: &[f32], mut put: impl FnMut(usize, u8)) -> f32 {
+    let d = farthest(weights).abs();
+    let inverse = inverse(d);
+    for (i, x) in weights.iter().enumerate() {
+        let q = (x * inverse).round();
+        put(i, if q.is_finite() { (q + 1.0) as u8 } else { 1 });
+    }
+    d
+}
+
 /// The first of the weights with the largest magnitude, or a NaN if there is one.
 fn farthest(weights: &[f32]) -> f32 {
     pick(weights, |a, x| x.abs() <= a.abs())

@@ -4,6 +4,7 @@
 mod docs;
 mod golden;
 mod iq;
+mod k;
 mod layout;
 mod shaders;
 

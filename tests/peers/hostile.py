@@ -207,9 +207,9 @@ def tensor_cases():
     yield Case("bytes_overflow", build(tens=retensored(q, shape=(2**32, 2**30))), "attn_q|overflow|large|big|past|end")
     yield Case("type_unknown", build(tens=retensored(q, kind=4242)), "attn_q.*4242|4242.*attn_q")
     yield Case("type_removed", build(tens=retensored(q, kind=4)), "attn_q")
-    k_row = b"\0" * 144  # one block of 256
-    yield Case("type_q4_k", build(tens=retensored(
-        "blk.0.ffn_up.weight", kind=12, shape=(256, 1), data=k_row)), "ffn_up.*q4_k|q4_k.*ffn_up")
+    k_row = b"\0" * 292  # one block of 256
+    yield Case("type_q8_k", build(tens=retensored(
+        "blk.0.ffn_up.weight", kind=15, shape=(256, 1), data=k_row)), "ffn_up.*q8_k|q8_k.*ffn_up")
     yield Case("row_no_multiple_of_the_block", build(tens=retensored(
         q, kind=2, shape=(33, 32), data=b"\0" * (18 * 33))), "attn_q|multiple|block")
     yield Case("name_not_utf8", build(tens=[*tensors(), Tensor(b"\xff\xff", (32,))]), "utf|name")

@@ -1,0 +1,15 @@
+// GGUF Q4_K, x = d·s·q − dmin·m. Plane 0: 4 words per chunk, word g = elements 8g..8g+8, lowest nibble
+// first. Plane 1: 4 words per block, d, dmin and every s and m, see lib/scale_and_min.wgsl.
+
+struct Block { q: vec4<u32>, d: f32, m: f32 }
+
+fn load_block(row: u32, c: u32) -> Block {
+    let block = load_vec4(plane(1u) / 4u + slot(row, c, 8u));
+    let scale = scale_and_min(block, c);
+    return Block(load_vec4(plane(0u) / 4u + slot(row, c, 1u)), scale.x, scale.y);
+}
+
+fn decode8(b: Block, g: u32) -> Vec8 {
+    let q = nibbles(b.q[g]);
+    return Vec8(b.d * q.lo - b.m, b.d * q.hi - b.m);
+}

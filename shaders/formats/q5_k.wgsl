@@ -1,0 +1,18 @@
+// GGUF Q5_K, x = d·s·q − dmin·m. Plane 0: 4 words per chunk, word g = the low bits of elements
+// 8g..8g+8, lowest nibble first. Plane 1: 1 word per chunk, bit j = the fifth bit of element j.
+// Plane 2: 4 words per block, d, dmin and every s and m, see lib/scale_and_min.wgsl.
+
+struct Block { q: vec4<u32>, fifth: u32, d: f32, m: f32 }
+
+fn load_block(row: u32, c: u32) -> Block {
+    let s = slot(row, c, 1u);
+    let block = load_vec4(plane(2u) / 4u + slot(row, c, 8u));
+    let scale = scale_and_min(block, c);
+    let fifth = load_word(plane(1u) + s);
+    return Block(load_vec4(plane(0u) / 4u + s), fifth, scale.x, scale.y);
+}
+
+fn decode8(b: Block, g: u32) -> Vec8 {
+    let q = nibbles_and_fifth(b.q[g], b.fifth >> (8u * g));
+    return Vec8(b.d * q.lo - b.m, b.d * q.hi - b.m);
+}

@@ -1,0 +1,30 @@
+// GGUF Q6_K, x = d·s·(q − 32). Plane 0: 4 words per chunk, word g = the low bits of elements
+// 8g..8g+8, lowest nibble first. Plane 1: 2 words per chunk, word h = the high bits of elements
+// 16h..16h+16, lowest first. Plane 2: 9 words per 2 blocks, words 0..8 = the scales, two bytes per
+// chunk; word 8 = d of the even block | d of the odd one << 16.
+
+// d has both parts' d·s.
+struct Block { low: vec4<u32>, high: vec2<u32>, d: vec2<f32> }
+
+fn load_block(row: u32, c: u32) -> Block {
+    let s = slot(row, c, 1u);
+    let high = plane(1u) + 2u * s;
+    let at = plane(2u) + 9u * slot(row, c, 16u);
+    let d = f16_value(load_word(at + 8u) >> (2u * (c & 8u)));
+    let scales = load_word(at + ((c & 15u) >> 1u)) << (16u - 16u * (c & 1u));
+    let parts = bitcast<vec2<i32>>(vec2<u32>(scales << 8u, scales)) >> vec2<u32>(24u);
+    return Block(
+        load_vec4(plane(0u) / 4u + s),
+        vec2<u32>(load_word(high), load_word(high + 1u)),
+        d * vec2<f32>(parts));
+}
+
+fn decode8(b: Block, g: u32) -> Vec8 {
+    let low = b.low[g];
+    let high = crumbs(crumb_group(b.high, g));
+    let lo = vec4<u32>(low, low >> 4u, low >> 8u, low >> 12u) & vec4<u32>(15u);
+    let hi = vec4<u32>(low >> 16u, low >> 20u, low >> 24u, low >> 28u) & vec4<u32>(15u);
+    let q = floats(lo | (high.lo << vec4<u32>(4u)), hi | (high.hi << vec4<u32>(4u)));
+    let d = select(b.d.y, b.d.x, g < 2u);
+    return Vec8(d * (q.lo - 32.0), d * (q.hi - 32.0));
+}
