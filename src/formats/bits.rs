@@ -3,6 +3,14 @@
 /// Weights in a block of the formats with 4- and 5-bit codes.
 pub(super) const BLOCK: usize = 32;
 
+/// The bits of infinity; a NaN's are above.
+pub(super) const INFINITY: u32 = 0x7f80_0000;
+
+/// The bits of the largest magnitude: above [`INFINITY`] where there is a NaN.
+pub(super) fn peak_bits(weights: &[f32]) -> u32 {
+    weights.iter().fold(0, |peak, x| peak.max(x.to_bits() & 0x7fff_ffff))
+}
+
 /// The value of a binary16, by its bits: NaN payloads stay, no device flag can flush a subnormal.
 /// The twin of `f16_value` in `shaders/lib/vec8.wgsl`.
 pub(super) fn f16_to_f32(bits: u16) -> f32 {
@@ -67,6 +75,20 @@ pub(super) fn bytes_to_words(bytes: &[u8], words: &mut [u32]) {
 pub(super) fn words_to_bytes(words: &[u32], bytes: &mut [u8]) {
     for (word, bytes) in words.iter().zip(bytes.chunks_exact_mut(4)) {
         bytes.copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// Sets bytes from byte `at` on, in words where they are still zero.
+pub(super) fn put_bytes(words: &mut [u32], at: usize, bytes: &[u8]) {
+    for (i, &byte) in (at..).zip(bytes) {
+        words[i / 4] |= u32::from(byte) << (8 * (i % 4));
+    }
+}
+
+/// The bytes that [`put_bytes`] set.
+pub(super) fn get_bytes(words: &[u32], at: usize, bytes: &mut [u8]) {
+    for (i, byte) in (at..).zip(bytes) {
+        *byte = (words[i / 4] >> (8 * (i % 4))) as u8;
     }
 }
 

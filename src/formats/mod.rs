@@ -22,6 +22,7 @@ pub use layout::{CHUNK, Layout, Plane};
 pub use rows::{decode_row, decode_rows, encode_row, encode_row_of, encode_rows, peak, row_bytes};
 
 mod bits;
+mod element;
 mod round;
 
 mod bf16;
@@ -31,6 +32,7 @@ mod f32;
 mod int8;
 mod mxint8;
 mod nf4;
+mod mx;
 mod q4_0;
 mod q4_1;
 mod q5_0;
@@ -149,7 +151,7 @@ pub struct Family {
 }
 
 /// THE table of families.
-pub static FAMILIES: &[Family] = &[bfp::FAMILY];
+pub static FAMILIES: &[Family] = &[bfp::FAMILY, mx::FAMILY];
 
 /// Every format: the table's, then all members of the families.
 pub fn all() -> impl Iterator<Item = FormatRef> {
