@@ -1,10 +1,10 @@
 // OCP MX, x = 2^(s − 127)·element. Plane 0: a word per chunk and bit of an element, the little-endian
 // stream of the elements. Plane 1: a byte per chunk, s; 255 is NaN.
 
-struct Block { codes: Codes, s: u32 }
+struct Block { codes: Stream, s: u32 }
 
 fn load_block(row: u32, c: u32) -> Block {
-    let codes = load_codes(plane(0u) + slot(row, c, 1u) * code_width());
+    let codes = load_stream(plane(0u) + slot(row, c, 1u) * code_width(), code_width());
     let scales = load_word(plane(1u) + slot(row, c, 4u));
     return Block(codes, (scales >> (8u * (c & 3u))) & 255u);
 }

@@ -2,10 +2,10 @@
 
 // v·2^(s − 127), NaN for s = 255. From s = `safe` on no product is subnormal unless v is.
 fn times_e8m0(v: Vec8, s: i32, safe: i32) -> Vec8 {
-    if s < safe {
+    if EXACT && s < safe {
         return Vec8(move_exponents(v.lo, s - 127), move_exponents(v.hi, s - 127));
     }
-    let d = bitcast<f32>(select(u32(s) << 23u, 0x7fc00000u, s == 255));
+    let d = bitcast<f32>(select(u32(max(s, 0)) << 23u, 0x7fc00000u, s == 255));
     return Vec8(d * v.lo, d * v.hi);
 }
 

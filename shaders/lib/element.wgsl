@@ -1,14 +1,11 @@
-// Small floats of 3 to 8 bits, and streams of their codes; the twin of src/formats/element.rs, where
-// the kinds are told.
+// Small floats of 3 to 8 bits in streams (lib/bit_stream.wgsl); the twin of src/formats/element.rs,
+// where the kinds are told.
 
 override EXPONENT_BITS: u32 = 4u;
 override MANTISSA_BITS: u32 = 3u;
 override EXPONENT_BIAS: u32 = 7u;
 // The code of the largest finite value; above it are infinity and NaN.
 override LARGEST_CODE: u32 = 126u;
-
-// The words of a chunk's stream, as many as a code has bits.
-struct Codes { front: vec4<u32>, back: vec4<u32> }
 
 fn code_width() -> u32 {
     return 1u + EXPONENT_BITS + MANTISSA_BITS;
@@ -18,48 +15,10 @@ fn sign_bit() -> u32 {
     return 1u << (EXPONENT_BITS + MANTISSA_BITS);
 }
 
-// The stream at word `at`.
-fn load_codes(at: u32) -> Codes {
-    let width = code_width();
-    if width == 4u {
-        return Codes(load_vec4(at / 4u), vec4<u32>());
-    }
-    if width == 8u {
-        return Codes(load_vec4(at / 4u), load_vec4(at / 4u + 1u));
-    }
-    // Words behind the stream repeat its last one; they are not looked at.
-    let last = at + width - 1u;
-    let front = vec4<u32>(
-        load_word(at), load_word(at + 1u), load_word(at + 2u), load_word(min(at + 3u, last)));
-    if width == 3u {
-        return Codes(front, vec4<u32>());
-    }
-    let back = vec4<u32>(
-        load_word(at + 4u), load_word(min(at + 5u, last)), load_word(min(at + 6u, last)), 0u);
-    return Codes(front, back);
-}
-
-// 32 bits of the stream from `bit` on, fewer at its end.
-fn stream_bits(codes: Codes, bit: u32) -> u32 {
-    let i = bit / 32u;
-    let next = min(i + 1u, 7u);
-    let low = select(codes.front, codes.back, i >= 4u)[i % 4u];
-    let high = select(codes.front, codes.back, next >= 4u)[next % 4u];
-    return (low >> (bit % 32u)) | ((high << 1u) << (31u - bit % 32u));
-}
-
-// Elements 8g..8g+8 of the stream.
-fn elements(codes: Codes, g: u32) -> Vec8 {
-    let width = code_width();
-    if width == 8u {
-        let side = select(codes.back, codes.front, g < 2u);
-        let q = select(side.zw, side.xy, (g & 1u) == 0u);
-        return Vec8(four_elements(q.x), four_elements(q.y));
-    }
-    let from_bit = 8u * width * g;
-    return Vec8(
-        four_elements(stream_bits(codes, from_bit)),
-        four_elements(stream_bits(codes, from_bit + 4u * width)));
+// Elements 8g..8g+8 of a chunk's stream.
+fn elements(stream: Stream, g: u32) -> Vec8 {
+    let w = stream_window(stream, code_width(), g);
+    return Vec8(four_elements(w.x), four_elements(stream_code(w, code_width(), 4u)));
 }
 
 // The lowest four codes of w.

@@ -127,18 +127,30 @@ pub(super) fn fifth_bits(codes: &[u8; BLOCK]) -> u32 {
 /// GGUF's 16 nibble bytes to 4 words of 8 codes, in the order of the codes, lowest nibble first.
 pub(super) fn nibbles_to_words(qs: &[u8], words: &mut [u32]) {
     for half in 0..2 {
-        let bytes = u64::from(u32_at(qs, 8 * half)) | u64::from(u32_at(qs, 8 * half + 4)) << 32;
-        words[half] = gather_nibbles(bytes);
-        words[half + 2] = gather_nibbles(bytes >> 4);
+        let mut pair = [0; 2];
+        byte_nibbles_to_words(&qs[8 * half..], &mut pair);
+        [words[half], words[half + 2]] = pair;
     }
 }
 
 /// The inverse of [`nibbles_to_words`].
 pub(super) fn words_to_nibbles(words: &[u32], qs: &mut [u8]) {
     for half in 0..2 {
-        let bytes = spread_nibbles(words[half]) | spread_nibbles(words[half + 2]) << 4;
-        qs[8 * half..8 * half + 8].copy_from_slice(&bytes.to_le_bytes());
+        words_to_byte_nibbles(&[words[half], words[half + 2]], &mut qs[8 * half..8 * half + 8]);
     }
+}
+
+/// 8 bytes to two words: their low nibbles, and their high ones.
+pub(super) fn byte_nibbles_to_words(bytes: &[u8], words: &mut [u32]) {
+    let bytes = u64::from(u32_at(bytes, 0)) | u64::from(u32_at(bytes, 4)) << 32;
+    words[0] = gather_nibbles(bytes);
+    words[1] = gather_nibbles(bytes >> 4);
+}
+
+/// The inverse of [`byte_nibbles_to_words`].
+pub(super) fn words_to_byte_nibbles(words: &[u32], bytes: &mut [u8]) {
+    let both = spread_nibbles(words[0]) | spread_nibbles(words[1]) << 4;
+    bytes.copy_from_slice(&both.to_le_bytes());
 }
 
 /// The low nibbles of 8 bytes, side by side.

@@ -22,6 +22,7 @@ pub use layout::{CHUNK, Layout, Plane};
 pub use rows::{decode_row, decode_rows, encode_row, encode_row_of, encode_rows, peak, row_bytes};
 
 mod bits;
+mod e2m1;
 mod element;
 mod round;
 
@@ -30,9 +31,11 @@ mod bfp;
 mod f16;
 mod f32;
 mod int8;
+mod mx;
+mod mxfp4;
 mod mxint8;
 mod nf4;
-mod mx;
+mod nvfp4;
 mod q4_0;
 mod q4_1;
 mod q5_0;
@@ -133,6 +136,9 @@ pub static FORMATS: &[FormatRef] = &[
     &mxint8::MxInt8,
     &nf4::Nf4,
     &int8::Int8,
+    &mxfp4::Mxfp4,
+    &nvfp4::NVFP4,
+    &nvfp4::NVFP4_SCALED,
 ];
 
 /// Formats that differ by numbers in their names, and share their files.

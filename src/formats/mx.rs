@@ -31,7 +31,7 @@ use crate::gpu::{Part, part};
 /// The five formats of floats.
 pub(super) const FAMILY: Family = Family {
     name: "mx",
-    grammar: "mxfp4_ocp, mxfp6_e2m3, mxfp6_e3m2, mxfp8_e4m3, mxfp8_e5m2",
+    grammar: "mxfp{4_ocp,6_e2m3,6_e3m2,8_e4m3,8_e5m2}",
     aliases: &[],
     members: &MEMBERS,
     samples: &["mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_ocp"],
@@ -131,7 +131,12 @@ impl Format for Mx {
     }
 
     fn shader(&self) -> &'static [Part] {
-        &[part!("lib/element.wgsl"), part!("lib/e8m0.wgsl"), part!("formats/mx.wgsl")]
+        &[
+            part!("lib/bit_stream.wgsl"),
+            part!("lib/element.wgsl"),
+            part!("lib/e8m0.wgsl"),
+            part!("formats/mx.wgsl"),
+        ]
     }
 
     fn overrides(&self) -> &[(&'static str, f64)] {
