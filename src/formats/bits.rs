@@ -3,6 +3,14 @@
 /// Weights in a block of the formats with 4- and 5-bit codes.
 pub(super) const BLOCK: usize = 32;
 
+/// The bits of infinity; a NaN's are above.
+pub(super) const INFINITY: u32 = 0x7f80_0000;
+
+/// The bits of the largest magnitude: above [`INFINITY`] where there is a NaN.
+pub(super) fn peak_bits(weights: &[f32]) -> u32 {
+    weights.iter().fold(0, |peak, x| peak.max(x.to_bits() & 0x7fff_ffff))
+}
+
 /// The value of a binary16, by its bits: NaN payloads stay, no device flag can flush a subnormal.
 /// The twin of `f16_value` in `shaders/lib/vec8.wgsl`.
 pub(super) fn f16_to_f32(bits: u16) -> f32 {
@@ -70,6 +78,20 @@ pub(super) fn words_to_bytes(words: &[u32], bytes: &mut [u8]) {
     }
 }
 
+/// Sets bytes from byte `at` on, in words where they are still zero.
+pub(super) fn put_bytes(words: &mut [u32], at: usize, bytes: &[u8]) {
+    for (i, &byte) in (at..).zip(bytes) {
+        words[i / 4] |= u32::from(byte) << (8 * (i % 4));
+    }
+}
+
+/// The bytes that [`put_bytes`] set.
+pub(super) fn get_bytes(words: &[u32], at: usize, bytes: &mut [u8]) {
+    for (i, byte) in (at..).zip(bytes) {
+        *byte = (words[i / 4] >> (8 * (i % 4))) as u8;
+    }
+}
+
 /// Half `c mod 2` of word `c / 2`: a plane of 16-bit scales.
 pub(super) fn half(plane: &[u32], c: usize) -> u16 {
     (plane[c / 2] >> (16 * (c % 2))) as u16
@@ -105,18 +127,30 @@ pub(super) fn fifth_bits(codes: &[u8; BLOCK]) -> u32 {
 /// GGUF's 16 nibble bytes to 4 words of 8 codes, in the order of the codes, lowest nibble first.
 pub(super) fn nibbles_to_words(qs: &[u8], words: &mut [u32]) {
     for half in 0..2 {
-        let bytes = u64::from(u32_at(qs, 8 * half)) | u64::from(u32_at(qs, 8 * half + 4)) << 32;
-        words[half] = gather_nibbles(bytes);
-        words[half + 2] = gather_nibbles(bytes >> 4);
+        let mut pair = [0; 2];
+        byte_nibbles_to_words(&qs[8 * half..], &mut pair);
+        [words[half], words[half + 2]] = pair;
     }
 }
 
 /// The inverse of [`nibbles_to_words`].
 pub(super) fn words_to_nibbles(words: &[u32], qs: &mut [u8]) {
     for half in 0..2 {
-        let bytes = spread_nibbles(words[half]) | spread_nibbles(words[half + 2]) << 4;
-        qs[8 * half..8 * half + 8].copy_from_slice(&bytes.to_le_bytes());
+        words_to_byte_nibbles(&[words[half], words[half + 2]], &mut qs[8 * half..8 * half + 8]);
     }
+}
+
+/// 8 bytes to two words: their low nibbles, and their high ones.
+pub(super) fn byte_nibbles_to_words(bytes: &[u8], words: &mut [u32]) {
+    let bytes = u64::from(u32_at(bytes, 0)) | u64::from(u32_at(bytes, 4)) << 32;
+    words[0] = gather_nibbles(bytes);
+    words[1] = gather_nibbles(bytes >> 4);
+}
+
+/// The inverse of [`byte_nibbles_to_words`].
+pub(super) fn words_to_byte_nibbles(words: &[u32], bytes: &mut [u8]) {
+    let both = spread_nibbles(words[0]) | spread_nibbles(words[1]) << 4;
+    bytes.copy_from_slice(&both.to_le_bytes());
 }
 
 /// The low nibbles of 8 bytes, side by side.

@@ -22,6 +22,8 @@ pub use layout::{CHUNK, Layout, Plane};
 pub use rows::{decode_row, decode_rows, encode_row, encode_row_of, encode_rows, peak, row_bytes};
 
 mod bits;
+mod e2m1;
+mod element;
 mod fit;
 mod grid;
 mod grid_search;
@@ -44,8 +46,14 @@ mod iq3_xxs;
 mod iq4;
 mod iq4_nl;
 mod iq4_xs;
+mod minifloat;
+mod mx;
+mod mxfp4;
+mod mxint8;
 mod mxint8;
 mod nf4;
+mod nf4;
+mod nvfp4;
 mod q2_k;
 mod q3_k;
 mod q4_0;
@@ -169,6 +177,9 @@ pub static FORMATS: &[FormatRef] = &[
     &mxint8::MxInt8,
     &nf4::Nf4,
     &int8::Int8,
+    &mxfp4::Mxfp4,
+    &nvfp4::NVFP4,
+    &nvfp4::NVFP4_SCALED,
 ];
 
 /// Formats that differ by numbers in their names, and share their files.
@@ -187,7 +198,7 @@ pub struct Family {
 }
 
 /// THE table of families.
-pub static FAMILIES: &[Family] = &[bfp::FAMILY];
+pub static FAMILIES: &[Family] = &[bfp::FAMILY, mx::FAMILY, minifloat::FAMILY];
 
 /// Every format: the table's, then all members of the families.
 pub fn all() -> impl Iterator<Item = FormatRef> {

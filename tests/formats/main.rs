@@ -6,6 +6,7 @@ mod golden;
 mod iq;
 mod k;
 mod layout;
+mod minifloat;
 mod shaders;
 
 use mantissa::Error;
