@@ -28,6 +28,7 @@ mod fit;
 mod grid;
 mod grid_search;
 mod grids;
+mod iq4;
 mod round;
 mod super_block;
 
@@ -43,15 +44,12 @@ mod iq2_xs;
 mod iq2_xxs;
 mod iq3_s;
 mod iq3_xxs;
-mod iq4;
 mod iq4_nl;
 mod iq4_xs;
 mod minifloat;
 mod mx;
 mod mxfp4;
 mod mxint8;
-mod mxint8;
-mod nf4;
 mod nf4;
 mod nvfp4;
 mod q2_k;
@@ -158,6 +156,11 @@ pub static FORMATS: &[FormatRef] = &[
     &q5_0::Q5_0,
     &q5_1::Q5_1,
     &q8_0::Q8_0,
+    &q2_k::Q2K,
+    &q3_k::Q3K,
+    &q4_k::Q4K,
+    &q5_k::Q5K,
+    &q6_k::Q6K,
     &iq1_s::Iq1S,
     &iq1_m::Iq1M,
     &iq2_xxs::Iq2Xxs,
@@ -165,21 +168,16 @@ pub static FORMATS: &[FormatRef] = &[
     &iq2_s::Iq2S,
     &iq3_xxs::Iq3Xxs,
     &iq3_s::Iq3S,
-    &q2_k::Q2K,
-    &q3_k::Q3K,
-    &q4_k::Q4K,
-    &q5_k::Q5K,
-    &q6_k::Q6K,
     &iq4_nl::Iq4Nl,
     &iq4_xs::Iq4Xs,
     &tq1_0::Tq1_0,
     &tq2_0::Tq2_0,
-    &mxint8::MxInt8,
-    &nf4::Nf4,
-    &int8::Int8,
     &mxfp4::Mxfp4,
+    &mxint8::MxInt8,
     &nvfp4::NVFP4,
     &nvfp4::NVFP4_SCALED,
+    &nf4::Nf4,
+    &int8::Int8,
 ];
 
 /// Formats that differ by numbers in their names, and share their files.
