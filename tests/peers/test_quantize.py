@@ -169,7 +169,7 @@ def halves(rows, heads):
 
 
 def test_hugging_face_becomes_gguf(mantissa, tiny_model, tmp_path):
-    spec, source = tiny.by_name("gqa3_head32_q8_0"), tiny_model("gqa3_head32_q8_0", f32=True)
+    spec, source = tiny.by_name("bias_attention"), tiny_model("bias_attention", f32=True)
     names = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "attn_q":
              "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
              "attn_output": "self_attn.o_proj", "attn_norm": "input_layernorm", "ffn_norm":
@@ -179,11 +179,11 @@ def test_hugging_face_becomes_gguf(mantissa, tiny_model, tmp_path):
     folder.mkdir()
     theirs = {}
     for name, weights in values(source).items():
-        *layer, part, _ = name.split(".")
+        *layer, part, kind = name.split(".")
         if part in ("attn_q", "attn_k"):
             weights = halves(weights, spec.heads if part == "attn_q" else spec.kv_heads)
         prefix = f"model.layers.{layer[1]}." if layer else ""
-        theirs[f"{prefix}{names[part]}.weight"] = np.ascontiguousarray(weights)
+        theirs[f"{prefix}{names[part]}.{kind}"] = np.ascontiguousarray(weights)
     save_file(theirs, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
@@ -191,7 +191,8 @@ def test_hugging_face_becomes_gguf(mantissa, tiny_model, tmp_path):
         "num_hidden_layers": spec.layers, "num_attention_heads": spec.heads,
         "num_key_value_heads": spec.kv_heads, "vocab_size": spec.vocabulary,
         "max_position_embeddings": spec.context, "rms_norm_eps": spec.eps,
-        "rope_theta": spec.rope_base, "tie_word_embeddings": True, "head_dim": spec.head}))
+        "rope_theta": spec.rope_base, "tie_word_embeddings": True, "head_dim": spec.head,
+        "attention_bias": True}))
     out = tmp_path / "out.gguf"
     mantissa.run("quantize", folder, "--format", "q8_0", "--out", out)
     expected = {name: encoded(v, T.Q8_0 if v.ndim == 2 else T.F32)
