@@ -124,6 +124,7 @@ const FALLBACKS: &[(&[&str], &str)] = &[
     (&["q6_k"], "q8_0"),
     (&["nf4"], "iq4_nl"),
     (&["nvfp4"], "mxfp4"),
+    (&["nvfp4_scaled"], "mxfp4_ocp"),
 ];
 
 /// What is left for everything else; rows of any length fit the last.
