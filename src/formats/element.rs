@@ -36,6 +36,11 @@ impl Element {
         1 + (self.exponent_bits + self.mantissa_bits) as usize
     }
 
+    /// The largest finite value.
+    pub(super) fn max(self) -> f32 {
+        self.decode(self.largest as u8)
+    }
+
     /// ⌊log2⌋ of the largest finite value.
     pub(super) fn max_exponent(self) -> i32 {
         (self.largest >> self.mantissa_bits) as i32 - self.bias as i32

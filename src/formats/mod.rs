@@ -31,6 +31,7 @@ mod bfp;
 mod f16;
 mod f32;
 mod int8;
+mod minifloat;
 mod mx;
 mod mxfp4;
 mod mxint8;
@@ -157,7 +158,7 @@ pub struct Family {
 }
 
 /// THE table of families.
-pub static FAMILIES: &[Family] = &[bfp::FAMILY, mx::FAMILY];
+pub static FAMILIES: &[Family] = &[bfp::FAMILY, mx::FAMILY, minifloat::FAMILY];
 
 /// Every format: the table's, then all members of the families.
 pub fn all() -> impl Iterator<Item = FormatRef> {

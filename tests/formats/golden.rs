@@ -8,7 +8,7 @@ use mantissa::formats::{
 use npyz::Deserialize;
 
 /// A golden array, row after row.
-fn load<T: Deserialize>(name: &str) -> Vec<T> {
+pub fn load<T: Deserialize>(name: &str) -> Vec<T> {
     let file = format!("tests/golden/formats/{name}.npy");
     let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file)).expect(&file);
     npyz::NpyFile::new(&bytes[..]).expect(&file).into_vec().expect(&file)

@@ -4,6 +4,7 @@
 mod docs;
 mod golden;
 mod layout;
+mod minifloat;
 mod shaders;
 
 use mantissa::Error;
