@@ -37,7 +37,6 @@ pub(super) const FAMILY: Family = Family {
     samples: &[
         "e4m3:n32",
         "e5m2:ieee:row",
-        "e3m4:row",
         "e2m0:n16",
         "e2m1:n16",
         "e1m3:n64",

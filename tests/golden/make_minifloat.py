@@ -21,8 +21,7 @@ rng = np.random.default_rng(20250303)
 SIZES = [(e, m) for e in range(1, 8) for m in range(8 - e) if e + m > 1]
 KINDS = [(e, m, False) for e, m in SIZES] + [(e, m, True) for e, m in SIZES if e > 1 and m > 0]
 # As in src/formats/minifloat.rs.
-SAMPLES = """e4m3:n32 e5m2:ieee:row e3m4:row e2m0:n16 e2m1:n16 e1m3:n64 e3m2:n64 e2m4:ieee:n128
-             e7m0:n32""".split()
+SAMPLES = """e4m3:n32 e5m2:ieee:row e2m0:n16 e2m1:n16 e1m3:n64 e3m2:n64 e2m4:ieee:n128 e7m0:n32""".split()
 KNOWN = {
     (3, 4, True): ml.float8_e3m4,
     (4, 3, True): ml.float8_e4m3,
