@@ -19,7 +19,10 @@ mod layout;
 mod rows;
 
 pub use layout::{CHUNK, Layout, Plane};
-pub use rows::{decode_row, decode_rows, encode_row, encode_row_of, encode_rows, peak, row_bytes};
+pub use rows::{
+    decode_row, decode_rows, encode_row, encode_row_of, encode_rows, first_not_finite, peak,
+    row_bytes,
+};
 
 mod bits;
 mod e2m1;

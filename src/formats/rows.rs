@@ -1,5 +1,7 @@
 //! Rows and tensors of blocks, with the scale that stands in front of a row where a format has one.
 
+use rayon::prelude::*;
+
 use super::{Format, FormatRef, RowScale};
 use crate::error::{Error, Result};
 
@@ -69,6 +71,28 @@ pub fn encode_rows(format: FormatRef, k: usize, weights: &[f32], bytes: &mut [u8
     let rows = weights.chunks_exact(k.max(1)).zip(bytes.chunks_exact_mut(row.max(1)));
     rows.for_each(|(weights, row)| encode(format, weights, tensor_peak, row));
     Ok(())
+}
+
+/// The first weight among rows of `k` that is NaN or infinite: its row, its column, and its value. A
+/// scale that is one makes its whole block so.
+///
+/// # Errors
+/// [`Error::Shape`] where `bytes` are no whole rows.
+pub fn first_not_finite(
+    format: FormatRef,
+    k: usize,
+    bytes: &[u8],
+) -> Result<Option<(usize, usize, f32)>> {
+    let row_bytes = row_bytes(format, k).unwrap_or(0).max(1);
+    let rows = bytes.len() / row_bytes;
+    check(format, "first_not_finite", (rows, bytes.len()), (k, rows * k))?;
+    let find = |(row, bytes): (usize, &[u8])| {
+        let mut weights = vec![0.0; k];
+        decode(format, bytes, &mut weights);
+        let column = weights.iter().position(|x| !x.is_finite())?;
+        Some((row, column, weights[column]))
+    };
+    Ok(bytes.par_chunks_exact(row_bytes).enumerate().with_min_len(64).find_map_first(find))
 }
 
 /// The largest magnitude; NaN where there is a NaN, 0 for none.

@@ -4,7 +4,7 @@ use super::checkpoint::{Checkpoint, TensorInfo};
 use super::config::{DecoderTensors, LayerTensors, Linear as LinearTensors, ModelConfig};
 use super::source::ByteSource;
 use super::{Progress, Stage};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::formats;
 use crate::gpu::{Buffer, Gpu};
 use crate::ops::Matrix;
@@ -57,9 +57,10 @@ impl Weights {
     /// no more than one of them twice. With a recipe, matrices are put into its formats on the way.
     ///
     /// # Errors
-    /// [`Error::UnsupportedType`](crate::Error::UnsupportedType) and
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) before anything is uploaded; what the
-    /// source and the device say.
+    /// [`Error::UnsupportedType`] and
+    /// [`Error::OutOfMemory`] before anything is uploaded;
+    /// [`Error::WeightNotFinite`] for a NaN or an infinity, or a scale that is one; what the source and
+    /// the device say.
     pub async fn load(
         gpu: &Gpu,
         checkpoint: &Checkpoint,
@@ -144,7 +145,11 @@ impl Loader<'_> {
                 let planned = Planned::new(t, recipe)?;
                 (planned.format(), converted(self.source, &planned).await?.into())
             }
-            None => (t.format()?, self.source.read(t.offset, t.bytes as usize).await?),
+            None => {
+                let bytes = self.source.read(t.offset, t.bytes as usize).await?;
+                check_finite(t, &bytes)?;
+                (t.format()?, bytes)
+            }
         };
         let matrix = Matrix::upload(self.gpu, &t.name, format, shape, &bytes).await?;
         drop(bytes);
@@ -162,6 +167,7 @@ impl Loader<'_> {
         let format = t.format()?;
         let bytes = self.source.read(t.offset, t.bytes as usize).await?;
         let mut values = vec![0.0; t.elements() as usize];
+        check_finite(t, &bytes)?;
         formats::decode_row(format, &bytes, &mut values)?;
         self.uploaded(t).await?;
         Ok(values)
@@ -174,5 +180,15 @@ impl Loader<'_> {
         self.done += t.bytes;
         (self.progress)(Progress { stage: Stage::Upload, done: self.done, total: self.total });
         Ok(())
+    }
+}
+
+/// A NaN among the weights, or a scale that makes one, would only show as a NaN in the logits.
+fn check_finite(t: &TensorInfo, bytes: &[u8]) -> Result<()> {
+    match formats::first_not_finite(t.format()?, t.row_len() as usize, bytes)? {
+        None => Ok(()),
+        Some((row, column, value)) => {
+            Err(Error::WeightNotFinite { tensor: t.name.clone(), row, column, value })
+        }
     }
 }

@@ -192,11 +192,11 @@ fn unsupported(tensors: &[Vec<u8>], data: usize) -> (Gguf, String, String, Strin
 /// ggml's types have known sizes, so a file that we cannot decode is still checked whole.
 #[test]
 fn a_type_that_is_not_decoded_is_listed_and_refused_by_name() {
-    const IQ2_XXS: u32 = 16;
-    let tensors = [tensor("a", &[32], Q4_1, 0), tensor("b", &[256], IQ2_XXS, 32)];
-    let (gguf, tensor, type_name, supported) = unsupported(&tensors, 98);
-    assert_eq!((gguf.tensors[1].type_name().as_ref(), gguf.tensors[1].bytes), ("IQ2_XXS", 66));
-    assert_eq!((tensor.as_str(), type_name.as_str()), ("b", "IQ2_XXS"));
+    const Q8_K: u32 = 15;
+    let tensors = [tensor("a", &[32], Q4_1, 0), tensor("b", &[256], Q8_K, 32)];
+    let (gguf, tensor, type_name, supported) = unsupported(&tensors, 324);
+    assert_eq!((gguf.tensors[1].type_name().as_ref(), gguf.tensors[1].bytes), ("Q8_K", 292));
+    assert_eq!((tensor.as_str(), type_name.as_str()), ("b", "Q8_K"));
     assert!(supported.contains("F32") && supported.contains("Q4_1"), "{supported}");
 }
 

@@ -67,7 +67,7 @@ pub fn trials() -> Vec<(String, Case)> {
     let logits = chunks.map(|chunk| {
         case(format!("logits in chunks of {chunk}"), move |gpu| logits_are_right(gpu, chunk))
     });
-    let others: [(&str, fn(&Gpu) -> Outcome); 9] = [
+    let others: [(&str, fn(&Gpu) -> Outcome); 10] = [
         ("greedy is the best logit, however many steps are in flight", greedy),
         ("an answer can be continued", continued),
         ("a stop token ends it and leaves no trace", stopped),
@@ -75,6 +75,7 @@ pub fn trials() -> Vec<(String, Case)> {
         ("the context ends it", context_ends),
         ("prompts that cannot be", bad_prompts),
         ("a NaN is no answer", not_finite),
+        ("a NaN is no weight", nan_weight),
         ("a lost device is told, and a new one goes on", lost),
         ("a type that is not known is refused", unknown_type),
     ];
@@ -235,7 +236,9 @@ fn not_finite(gpu: &Gpu) -> Outcome {
     let mut data = bytes(MODEL);
     let gguf = block_on(mantissa::model::gguf::Gguf::read(&Bytes::new("golden", data.clone())))?;
     let norm = gguf.tensor("output_norm.weight").unwrap();
-    data[norm.offset as usize..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let weights = &mut data[norm.offset as usize..][..norm.bytes as usize];
+    // Finite, so that the model loads; times anything above 1 they are infinite.
+    weights.chunks_exact_mut(4).for_each(|w| w.copy_from_slice(&f32::MAX.to_le_bytes()));
     let model = load(gpu, data)?;
     let sampler = SamplerOptions { temperature: 1.0, ..Default::default() };
     for options in [options(4, 3), GenerateOptions { sampler, ..options(4, 1) }] {
@@ -248,6 +251,20 @@ fn not_finite(gpu: &Gpu) -> Outcome {
     let mut session = block_on(model.session(&SessionOptions::default()))?;
     match block_on(session.logits(&PROMPT, &mut |_, _| {})) {
         Err(Error::NotFinite { position: 0 }) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+/// A NaN among the weights is named before anything is computed with it.
+fn nan_weight(gpu: &Gpu) -> Outcome {
+    let mut data = bytes(MODEL);
+    let gguf = block_on(mantissa::model::gguf::Gguf::read(&Bytes::new("golden", data.clone())))?;
+    let norm = gguf.tensor("output_norm.weight").unwrap();
+    data[norm.offset as usize + 8..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    match load(gpu, data) {
+        Err(Error::WeightNotFinite { tensor, row: 0, column: 2, value }) if value.is_nan() => {
+            expect("tensor", &tensor.as_str(), &"output_norm.weight")
+        }
         other => Err(format!("{other:?}").into()),
     }
 }
@@ -287,14 +304,14 @@ fn unknown_type(gpu: &Gpu) -> Outcome {
     use mantissa::model::gguf::{Value, Writer};
     let mut writer = Writer::new("small");
     writer.set("general.architecture", Value::String("llama".into()))?;
-    // IQ1_M: 56 bytes for 256 weights.
-    writer.tensor("token_embd.weight", &[256, 1], 29)?;
-    let data = writer.write(Vec::new(), &[&[0; 56]])?;
+    // Q8_K, which ggml never stores: 292 bytes for 256 weights.
+    writer.tensor("token_embd.weight", &[256, 1], 15)?;
+    let data = writer.write(Vec::new(), &[&[0; 292]])?;
     let before = gpu.allocated_bytes();
     match load(gpu, data) {
         Err(Error::UnsupportedType { tensor, type_name, .. }) => {
             expect("tensor", &tensor.as_str(), &"token_embd.weight")?;
-            expect("type", &type_name.as_str(), &"IQ1_M")?;
+            expect("type", &type_name.as_str(), &"Q8_K")?;
             expect("uploaded", &(gpu.allocated_bytes() <= before), &true)
         }
         other => Err(format!("{other:?}").into()),

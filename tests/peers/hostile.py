@@ -245,6 +245,11 @@ def model_cases():
         "blk.0.attn_v.weight", shape=(EMBEDDING, 16), data=b"\0" * (EMBEDDING * 16 * 4))), "attn_v")
     yield Case("norm_of_another_length", build(tens=retensored(
         "output_norm.weight", shape=(16,), data=b"\0" * 64)), "output_norm")
+    nan, inf = (np.full(EMBEDDING * 32, v, np.float32).tobytes() for v in (np.nan, np.inf))
+    yield Case("weights_nan", build(tens=retensored("blk.0.attn_output.weight", data=nan)),
+               "attn_output.*NaN|attn_output.*nan")
+    yield Case("weights_infinite", build(tens=retensored("blk.0.attn_output.weight", data=inf)),
+               "attn_output.*inf")
     words = ["a", "b", "c"]
     meta = changed("tokenizer.ggml.model", STRING, "gpt2")
     meta += [["tokenizer.ggml.tokens", ARRAY, (STRING, words)],
