@@ -73,6 +73,11 @@ impl Element {
         f32::from_bits(sign | bits)
     }
 
+    /// The value of every byte, as [`decode`](Self::decode) has it.
+    pub(super) fn values(self) -> [f32; 256] {
+        std::array::from_fn(|code| self.decode(code as u8))
+    }
+
     /// The nearest code, of two the even one. Too large values become the largest finite one; NaN
     /// becomes the code of all ones, and 0 where every code is a number.
     pub(super) fn encode(self, x: f32) -> u8 {

@@ -68,6 +68,7 @@ static MEMBERS: LazyLock<Vec<FormatRef>> = LazyLock::new(|| {
 struct Minifloat {
     name: String,
     element: Element,
+    values: [f32; 256],
     /// Weights that share an f16, or 0.
     scope: usize,
     planes: Vec<Plane>,
@@ -86,7 +87,7 @@ impl Minifloat {
                 format!("{element_name}:n{n}")
             }
         };
-        Self { name, element, scope, planes, overrides }
+        Self { name, element, values: element.values(), scope, planes, overrides }
     }
 
     /// Bytes in front of a block's codes.
@@ -138,7 +139,7 @@ impl Format for Minifloat {
     fn decode(&self, block: &[u8], out: &mut [f32]) {
         let (header, codes) = block.split_at(self.header());
         for (x, code) in out.iter_mut().zip(element::unpack(self.element.width(), codes)) {
-            *x = self.element.decode(code);
+            *x = self.values[usize::from(code)];
         }
         if self.scope > 0 {
             let d = self.scale(bits::u16_at(header, 0));

@@ -56,6 +56,7 @@ const NAN: u8 = 255;
 struct Mx {
     name: &'static str,
     element: Element,
+    values: [f32; 256],
     overrides: [(&'static str, f64); 4],
     planes: [Plane; 2],
 }
@@ -63,7 +64,7 @@ struct Mx {
 impl Mx {
     fn new(name: &'static str, element: Element) -> Self {
         let planes = [Plane { words: element.width(), chunks: 1 }, Plane { words: 1, chunks: 4 }];
-        Self { name, element, overrides: element.overrides(), planes }
+        Self { name, element, values: element.values(), overrides: element.overrides(), planes }
     }
 }
 
@@ -91,7 +92,7 @@ impl Format for Mx {
             s => f32::from_bits(s << 23),
         };
         for (x, code) in out.iter_mut().zip(element::unpack(self.element.width(), &block[1..])) {
-            *x = scale * self.element.decode(code);
+            *x = scale * self.values[usize::from(code)];
         }
     }
 
