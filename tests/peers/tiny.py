@@ -51,7 +51,7 @@ def _all(default, **others):
 
 
 # Each differs from the others in more than one thing, so that the list stays short; K is the
-# embedding or feed-forward length, none of which is a multiple of 256 but where said.
+# embedding or feed-forward length, few of which are multiples of 256.
 SPECS = [
     Spec("gqa1_head32_f32", 96, 3, 3, 32, 160),
     Spec("gqa1_head64_q4_0", 128, 2, 2, 64, 352, _all(T.Q4_0), vocabulary=311, rope_base=5e5),
@@ -74,6 +74,8 @@ SPECS = [
     Spec("smallest", 32, 1, 1, 32, 32, _all(T.Q4_0), layers=1, vocabulary=283),
     Spec("odd_k_f32", 100, 3, 1, 32, 150, vocabulary=293),
     Spec("large_vocabulary", 64, 2, 1, 32, 96, _all(T.Q4_1, token_embd=T.Q8_0), vocabulary=5003),
+    # Rows of whole blocks of 256, for every type that has such (test_formats.py).
+    Spec("blocks_of_256", 256, 4, 2, 64, 512, vocabulary=293),
     Spec("no_tokenizer", 64, 2, 1, 32, 96, _all(T.Q5_1), vocabulary=131, tokenizer=False),
 ]
 
