@@ -1,31 +1,80 @@
 // exp(x) as a pair (v, e): exp(x) = v·2^e with e integral, so that nothing overflows and rescaling
-// is exact (Dukhan & Ablavatski, arXiv 2001.04438). A sum of pairs is a pair.
+// is exact (Dukhan & Ablavatski, arXiv 2001.04438). A sum of pairs is a pair. The twin of
+// src/ops/extexp.rs, which has the error bound; docs/SOFTMAX.md derives it.
 //
-// n = round(x·log2 e), t = x − n·ln2 in [−½ln2, ½ln2] with the Cephes split of ln2 (its high part
-// has 9 bits, so n·hi is exact for |n| < 2^15 and no fused multiply-add is needed), v = P(t) with
-// the degree-5 polynomial of XNNPACK: relative error below 1.8e-7 for |x| ≤ 1000.
-// x is taken as ±1.1e38 beyond that, so that differences of exponents stay finite.
+// n = round(x·log2 e), t = x − n·ln2. ln 2 is LN2_1 + LN2_2 + LN2_3 with 9 bits in each of the first
+// two, so that for |n| < 2^15 their products and the first two differences are exact, fused or not.
+// v = 1 + t·(1 + t·r(t)): r is the minimax polynomial of degree 4 (relative error of v 4e-9). There is
+// no sum of three terms in it, which drivers would add in another order.
 
 struct Pair { v: f32, e: f32 }
+struct Pair4 { v: vec4<f32>, e: vec4<f32> }
 
-// The sum of nothing.
-const PAIR_ZERO: Pair = Pair(0.0, -1.7e38);
+// The sum of nothing, and an argument that yields it. Marks of either sign: beyond PAIR_MARK, e is
+// no exponent. Differences of any two stay finite.
+const PAIR_ZERO: Pair = Pair(0.0, -1.6e38);
+const PAIR_MARK = 1.5e38;
 
-fn pair_exp(x: f32) -> Pair {
-    let y = clamp(x, -1.1e38, 1.1e38);
-    let n = round(y * 1.44269504);
-    let t = clamp((y - n * 0.693359375) + n * 2.12194440e-4, -0.35, 0.35);
-    var p = fma(t, 0x1.0F9F9Cp-7, 0x1.573A1Ap-5);
-    p = fma(t, p, 0x1.555A80p-3);
-    p = fma(t, p, 0x1.FFFDC6p-2);
-    p = fma(t, p, 0x1.FFFFF6p-1);
-    return Pair(fma(t, p, 1.0), n);
+// Where the short reduction ends, and where x itself is so coarse that only order counts.
+const EXP_NEAR = 16384.0;
+const EXP_FAR = 8388608.0;
+
+const LOG2_E = 0x1.715476p+0;
+const LN2_1 = 0x1.63p-1;
+const LN2_2 = -0x1.bdp-13;
+const LN2_3 = -0x1.05c61p-29;
+
+fn exp_polynomial(t: vec4<f32>) -> vec4<f32> {
+    let high = 0x1.5558fcp-5 + t * (0x1.123b94p-7 + t * 0x1.6a2164p-10);
+    return 1.0 + t * (1.0 + t * (0x1.fffffcp-2 + t * (0x1.55549p-3 + t * high)));
 }
 
-// 2^d for an integral d ≤ 0, from its bits: exact on every device, 0 below −126.
+// Each |x| < EXP_NEAR.
+fn pair_exp4(x: vec4<f32>) -> Pair4 {
+    let n = round(x * LOG2_E);
+    let t = ((x - n * LN2_1) - n * LN2_2) - n * LN2_3;
+    return Pair4(exp_polynomial(t), n);
+}
+
+// Any x. From EXP_FAR on the exponent is monotone in x and grows by at least 1 from float to float;
+// beyond 2^126 x counts as 2^126. PAIR_ZERO.e gives PAIR_ZERO, −PAIR_ZERO.e the mark (1, 1.6e38).
+fn pair_exp(x: f32) -> Pair {
+    if abs(x) >= EXP_NEAR {
+        return pair_exp_far(x);
+    }
+    let p = pair_exp4(vec4<f32>(x));
+    return Pair(p.v.x, p.e.x);
+}
+
+// n of up to 24 bits in two halves: all but the last difference is exact.
+fn pair_exp_far(x: f32) -> Pair {
+    if abs(x) > PAIR_MARK {
+        return Pair(select(0.0, 1.0, x > 0.0), x);
+    }
+    if abs(x) >= EXP_FAR {
+        let a = min(abs(x), 0x1p126);
+        return Pair(1.0, sign(x) * bitcast<f32>(bitcast<u32>(a) + 0x400000u));
+    }
+    let n = round(x * LOG2_E);
+    let high = round(n * 0x1p-12) * 0x1p12;
+    let low = n - high;
+    var t = (((x - high * LN2_1) - low * LN2_1) - high * LN2_2) - low * LN2_2;
+    t -= n * LN2_3;
+    // x·log2 e has an ulp of up to 1, so n may be off by one.
+    let k = round(t * LOG2_E);
+    t = (t - k * LN2_1) - k * LN2_2;
+    return Pair(exp_polynomial(vec4<f32>(t)).x, n + k);
+}
+
+// 2^d for an integral d ≤ 0: exact on every device, 0 below −126. Adding 1.5·2^23 + 127 leaves
+// d + 127 in the lowest bits.
+fn exp2_int4(d: vec4<f32>) -> vec4<f32> {
+    let biased = max(d, vec4<f32>(-127.0)) + 12583039.0;
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(biased) << vec4<u32>(23u));
+}
+
 fn exp2_int(d: f32) -> f32 {
-    let bits = u32(i32(max(d, -127.0)) + 127) << 23u;
-    return select(0.0, bitcast<f32>(bits), d >= -126.0);
+    return bitcast<f32>(bitcast<u32>(max(d, -127.0) + 12583039.0) << 23u);
 }
 
 fn pair_add(a: Pair, b: Pair) -> Pair {
@@ -34,7 +83,11 @@ fn pair_add(a: Pair, b: Pair) -> Pair {
 }
 
 // exp(x) for x ≤ 0 as a plain number.
+fn exp_negative4(x: vec4<f32>) -> vec4<f32> {
+    let p = pair_exp4(max(x, vec4<f32>(-128.0)));
+    return p.v * exp2_int4(p.e);
+}
+
 fn exp_negative(x: f32) -> f32 {
-    let p = pair_exp(x);
-    return p.v * exp2_int(p.e);
+    return exp_negative4(vec4<f32>(x)).x;
 }

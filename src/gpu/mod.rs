@@ -13,6 +13,6 @@ pub use buffer::Buffer;
 pub use device::{Caps, Gpu, Submission};
 pub(crate) use link::part;
 pub use link::{Linked, Part};
-pub(crate) use pipeline::params;
-pub use pipeline::{Access, Binding, Op, ParamsInfo, Variant, link_op};
+pub use pipeline::{Access, Binding, Op, ParamsInfo, Variant, link_op, link_parts};
+pub(crate) use pipeline::{F32_BITS, VEC8, params};
 pub use plan::{Grid, Plan, PlanBuilder};

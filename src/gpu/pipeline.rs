@@ -83,12 +83,20 @@ pub struct Variant {
     pub format: Option<FormatRef>,
     /// Values of `override` constants.
     pub constants: Vec<(&'static str, f64)>,
+    /// Parts chosen among several with the same names.
+    pub parts: Vec<Part>,
 }
 
 impl Variant {
     /// A variant without a format.
     pub fn of(constants: &[(&'static str, f64)]) -> Self {
-        Self { format: None, constants: constants.to_vec() }
+        Self { format: None, constants: constants.to_vec(), parts: Vec::new() }
+    }
+
+    /// The same with these parts.
+    pub fn with(mut self, parts: &[Part]) -> Self {
+        self.parts.extend_from_slice(parts);
+        self
     }
 
     /// The same for weights in `format`.
@@ -109,6 +117,7 @@ pub(super) struct PipelineKey {
     format: Option<String>,
     caps: Caps,
     constants: Vec<(&'static str, u64)>,
+    parts: Vec<&'static str>,
 }
 
 /// A compute pipeline with its bind group layout.
@@ -120,6 +129,11 @@ pub(super) struct Pipeline {
 
 /// The text of one operation, for one format and set of capabilities.
 pub fn link_op(op: &Op, format: Option<FormatRef>, caps: Caps) -> Linked {
+    link_parts(op, format, &[], caps)
+}
+
+/// The same with the parts that a variant chooses.
+pub fn link_parts(op: &Op, format: Option<FormatRef>, parts: &[Part], caps: Caps) -> Linked {
     let mut linked = Linked::default();
     let enable = platform::enable_directives(caps);
     if !enable.is_empty() {
@@ -128,7 +142,7 @@ pub fn link_op(op: &Op, format: Option<FormatRef>, caps: Caps) -> Linked {
     // The op's own part comes last: naga 30 resolves override-sized arrays wrongly where a type
     // that a constant is made of is declared behind them.
     let mut push = |part: &Part| linked.push(part.path, part.text);
-    op.parts[1..].iter().for_each(&mut push);
+    op.parts[1..].iter().chain(parts).for_each(&mut push);
     if op.reduces {
         push(if caps.subgroups { &REDUCE_SUBGROUP } else { &REDUCE });
     }
@@ -145,8 +159,8 @@ pub fn link_op(op: &Op, format: Option<FormatRef>, caps: Caps) -> Linked {
 const REDUCE: Part = part!("lib/reduce.wgsl");
 const REDUCE_SUBGROUP: Part = part!("lib/reduce_subgroup.wgsl");
 const LAYOUT: Part = part!("lib/layout.wgsl");
-const VEC8: Part = part!("lib/vec8.wgsl");
-const F32_BITS: Part = part!("lib/f32_bits.wgsl");
+pub(crate) const VEC8: Part = part!("lib/vec8.wgsl");
+pub(crate) const F32_BITS: Part = part!("lib/f32_bits.wgsl");
 const ROUND: Part = part!("lib/round.wgsl");
 
 impl Gpu {
@@ -157,11 +171,12 @@ impl Gpu {
             format: variant.format.map(|f| f.name().into()),
             caps: self.caps(),
             constants: variant.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect(),
+            parts: variant.parts.iter().map(|part| part.path).collect(),
         };
         if let Some(found) = self.pipelines().get(&key) {
             return Ok(found.clone());
         }
-        let linked = link_op(op, variant.format, self.caps());
+        let linked = link_parts(op, variant.format, &variant.parts, self.caps());
         let what = variant.format.map_or(op.name.into(), |f| format!("{} {}", op.name, f.name()));
         let made = self.scoped(&what, 0, |device| compile(device, op, &what, variant, &linked));
         let made = Arc::new(made.await?);

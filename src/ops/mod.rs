@@ -7,6 +7,7 @@
 pub mod argmax;
 pub mod attention;
 pub mod dequantize;
+pub mod extexp;
 pub mod glu;
 pub mod kv_append;
 pub mod matmul;
@@ -35,7 +36,8 @@ pub static OPS: &[&Op] = &[
     &softmax::OP,
 ];
 
-const EXTEXP: Part = part!("lib/extexp.wgsl");
+/// Pairs, shared by softmax, attention and glu.
+pub const EXTEXP: Part = part!("lib/extexp.wgsl");
 const STEP: Part = part!("lib/step.wgsl");
 
 /// Lavapipe cuts an invocation off in silence after this many iterations of all its loops.

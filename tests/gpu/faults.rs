@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 use mantissa::gpu::{AdapterSummary, Buffer, GpuOptions, PlanBuilder};
-use mantissa::ops::softmax;
+use mantissa::ops::softmax::{self, Options, Softmax, Tensors};
 use mantissa::{Error, Gpu, formats, ops};
 use pollster::block_on;
 
@@ -68,7 +68,8 @@ fn must_be_lost<T>(what: &str, got: Result<T, Error>) -> Outcome {
 /// A softmax of ones, recorded.
 fn plan(gpu: &Gpu, x: &Buffer, y: &Buffer) -> Result<mantissa::gpu::Plan, Error> {
     let mut plan = PlanBuilder::new(gpu, "faults");
-    softmax::record(&mut plan, x, y, (16, 1000), 1.0)?;
+    let softmax = block_on(Softmax::new(gpu, (16, 1000), Options::default()))?;
+    softmax.record(&mut plan, &Tensors { x, mask: None, y, log_sum_exp: None })?;
     block_on(plan.build(&mut |_, _| {}))
 }
 

@@ -47,12 +47,14 @@ const SUITES: &[Suite] = &[
     ("softmax", softmax::trials),
 ];
 
-/// What runs for every number format, on devices with nothing masked off: the kernels that read
-/// packed weights use neither f16 nor subgroups, and `tests/shaders.rs` links them with both.
+/// What runs for every number format, and what takes long, on devices with nothing masked off: the
+/// kernels that read packed weights, and softmax, use neither f16 nor subgroups, and
+/// `tests/shaders.rs` links them with both.
 const FORMAT_SUITES: &[Suite] = &[
     ("dequantize", dequantize::format_trials),
     ("matmul", matmul::format_trials),
     ("quantize", quantize::format_trials),
+    ("softmax", softmax::long_trials),
 ];
 
 fn main() {

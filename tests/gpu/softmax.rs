@@ -1,184 +1,267 @@
-//! Two-pass softmax, at the lengths and values where softmaxes break.
+//! Softmax by all algorithms, at the lengths, layouts and values where softmaxes break. Every
+//! tolerance is `Layout::error_bound`, the theorem of docs/SOFTMAX.md, plus what rounding
+//! scale·x + mask to f32 does to the arguments.
 
+mod cases;
+mod numbers;
+
+use half::f16;
 use mantissa::Gpu;
-use mantissa::gpu::Variant;
-use mantissa::ops::softmax::{OP, Params, record, reference};
-
-use crate::support::{
-    Case, DIVISION, Expect, Outcome, Random, U, case, compare, input, output, run, words,
+use mantissa::gpu::PlanBuilder;
+use mantissa::ops::extexp::{EXP_ERROR, EXP_FAR};
+use mantissa::ops::softmax::{
+    Algorithm, Answer, Element, Layout, Options, Softmax, Tensors, reference_of,
 };
+use pollster::block_on;
 
-const LENGTHS: [usize; 7] = [1, 2, 3, 255, 256, 257, 49_152];
+use crate::support::{Case, Expect, Outcome, U, compare, in_place, input, output, run, words};
 
+/// On every device.
 pub fn trials() -> Vec<(String, Case)> {
-    vec![
-        case("rows", rows),
-        case("folded", folded),
-        case("scale", scale),
-        case("wide", wide),
-        case("equal", equal),
-        case("one_huge", one_huge),
-        case("alternating_1e30", alternating),
-        case("negative_infinity", negative_infinity),
-        case("not_a_number", not_a_number),
-    ]
+    cases::trials().into_iter().chain(numbers::trials()).collect()
 }
 
-/// Relative error of `pair_exp` for |x| up to `most`, without fused multiply-adds: the degree-5
-/// polynomial and Cephes' split of ln 2 (measured over all floats of the range; softmax has more
-/// on larger x).
+/// Long rows and long lists, on devices with nothing masked off: no kernel of softmax uses f16 or
+/// subgroups.
+pub fn long_trials() -> Vec<(String, Case)> {
+    numbers::long_trials()
+}
+
+/// Relative error of an exponential; the same wherever `most` lies below where order alone counts.
 pub fn exp_error(most: f64) -> f64 {
-    assert!(most <= 1e4, "no bound is claimed for exp({most})");
-    if most <= 1000.0 { 1.8e-7 } else { 2.9e-7 }
+    assert!(most < f64::from(EXP_FAR), "no bound is claimed for exp({most})");
+    EXP_ERROR * U
 }
 
-/// Relative bound for a row. Numerator and sum carry the exponential's error each; the sum adds
-/// up in ⌈K / 256⌉ steps and a tree of 8; then comes a division. Powers of two are exact. Where
-/// x is scaled first, the product's rounding shifts the arguments of both.
-fn tolerance(cols: usize, exp: f64, scaled: f64) -> f64 {
-    2.0 * exp + (cols.div_ceil(256) + 8) as f64 * U + DIVISION + 2.0 * scaled * U
+/// What a test runs.
+struct Run<'a> {
+    what: &'a str,
+    x: &'a [f32],
+    cols: usize,
+    mask: &'a [f32],
+    in_place: bool,
+    options: Options,
 }
 
-/// Results below 2^−126 may be flushed.
-const FLOOR: f64 = 1.0 / (1u128 << 125) as f64;
-
-/// What rows must become, with the given error of an exponential.
-fn expected(x: &[f32], cols: usize, scale: f32, exp: f64) -> Vec<Expect> {
-    let most = x.iter().filter(|v| v.is_finite()).fold(0.0f32, |m, v| m.max(v.abs()));
-    let scaled = if scale == 1.0 { 0.0 } else { f64::from(most) * f64::from(scale) };
-    let tolerance = tolerance(cols, exp, scaled);
-    let expect = |x: f32, y: f64| match y {
-        _ if y.is_nan() => Expect::Nan,
-        _ if x == f32::NEG_INFINITY => Expect::Near(0.0, 0.0),
-        _ => Expect::Near(y, tolerance * y + FLOOR),
-    };
-    let row = |row: &[f32]| -> Vec<Expect> {
-        row.iter().zip(reference(row, scale)).map(|(x, y)| expect(*x, y)).collect()
-    };
-    x.chunks_exact(cols).flat_map(row).collect()
-}
-
-fn check(gpu: &Gpu, what: &str, x: &[f32], cols: usize, scale: f32, exp: f64) -> Outcome {
-    let (from, y) = (input(gpu, x)?, output(gpu, x.len())?);
-    run(gpu, |plan| record(plan, &from, &y, (x.len() / cols, cols), scale))?;
-    compare(&format!("{what}, rows of {cols}"), &words(&y)?, &expected(x, cols, scale, exp))
-}
-
-fn rows(gpu: &Gpu) -> Outcome {
-    let mut random = Random::new(5);
-    for cols in LENGTHS {
-        let rows = if cols > 1000 { 1 } else { 3 };
-        for spread in [1.0, 30.0] {
-            let x = random.normals(rows * cols, spread);
-            check(gpu, &format!("N(0, {spread})"), &x, cols, 1.0, exp_error(1e3))?;
-        }
+impl<'a> Run<'a> {
+    fn of(what: &'a str, x: &'a [f32], cols: usize) -> Self {
+        Self { what, x, cols, mask: &[], in_place: false, options: Options::default() }
     }
-    Ok(())
-}
 
-/// Rows folded into two dimensions of the grid, with workgroups to spare at the end. (As `record`
-/// does it for more than 65,535 rows, which software would take a minute for; `tests/shaders.rs`
-/// holds the fold itself.)
-fn folded(gpu: &Gpu) -> Outcome {
-    let (rows, cols) = (37, 3);
-    let x = Random::new(6).normals(rows * cols, 2.0);
-    let (from, y) = (input(gpu, &x)?, output(gpu, x.len())?);
-    let params = Params { cols: cols as u32, rows: rows as u32, scale: 1.0 };
-    let variant = Variant::of(&[("LANES", 256.0)]);
-    run(gpu, |plan| plan.dispatch(&OP, variant, &params, &[&from, &y], [10, 4, 1]))?;
-    compare("10 × 4 workgroups", &words(&y)?, &expected(&x, cols, 1.0, exp_error(1e3)))
-}
-
-fn scale(gpu: &Gpu) -> Outcome {
-    for scale in [0.125, 0.1, 3.0] {
-        let x = Random::new(7).normals(5 * 300, 10.0);
-        check(gpu, &format!("scale {scale}"), &x, 300, scale, exp_error(1e3))?;
+    fn rows(&self) -> usize {
+        self.x.len() / self.cols
     }
-    Ok(())
-}
 
-/// Far beyond where exp(x) itself overflows.
-fn wide(gpu: &Gpu) -> Outcome {
-    let mut random = Random::new(8);
-    for most in [88.0, 1e3, 1e4] {
-        for cols in [2, 257, 1024] {
-            let uniform = |_| ((2.0 * random.uniform() - 1.0) * most) as f32;
-            let x: Vec<f32> = (0..cols).map(uniform).collect();
-            check(gpu, &format!("within {most}"), &x, cols, 1.0, exp_error(most))?;
-            // Neighbours near the top of the range, so that many of them count.
-            let near: Vec<f32> = x.iter().map(|v| most as f32 - v.abs() / most as f32).collect();
-            check(gpu, &format!("near {most}"), &near, cols, 1.0, exp_error(most))?;
-            let low: Vec<f32> = near.iter().map(|v| v - 2.0 * most as f32).collect();
-            check(gpu, &format!("near -{most}"), &low, cols, 1.0, exp_error(most))?;
-        }
+    fn scale(&self) -> f32 {
+        self.options.scale / self.options.temperature
     }
-    Ok(())
-}
 
-/// Equal values have equal pairs, whatever their error, so only the sum and the division err.
-fn equal(gpu: &Gpu) -> Outcome {
-    for cols in LENGTHS {
-        for value in [0.0, -0.0, 1.0, -88.0, 1e4, -1e30, f32::MAX, f32::MIN] {
-            check(gpu, &format!("all {value}"), &vec![value; cols], cols, 1.0, 0.0)?;
-        }
-    }
-    Ok(())
-}
-
-/// All others are so far below that they vanish: exactly one value counts.
-fn one_huge(gpu: &Gpu) -> Outcome {
-    let mut random = Random::new(9);
-    for cols in LENGTHS {
-        for huge in [1e3, 1e6, 1e30, f32::MAX] {
-            let mut x = random.normals(cols, 1.0);
-            x[random.below(cols)] = huge;
-            check(gpu, &format!("one {huge}"), &x, cols, 1.0, 0.0)?;
-        }
-    }
-    Ok(())
-}
-
-fn alternating(gpu: &Gpu) -> Outcome {
-    for cols in LENGTHS {
-        let x: Vec<f32> = (0..cols).map(|i| if i % 2 == 0 { 1e30 } else { -1e30 }).collect();
-        check(gpu, "±1e30", &x, cols, 1.0, 0.0)?;
-    }
-    Ok(())
-}
-
-/// −inf contributes nothing; a row of nothing else is zeros.
-fn negative_infinity(gpu: &Gpu) -> Outcome {
-    let mut random = Random::new(10);
-    for cols in LENGTHS {
-        check(gpu, "all -inf", &vec![f32::NEG_INFINITY; cols], cols, 1.0, 0.0)?;
-        let mut x = random.normals(cols, 3.0);
-        x.iter_mut().for_each(|v| {
-            if random.below(3) == 0 {
-                *v = f32::NEG_INFINITY;
+    /// Rows at their stride; f16 rows are packed. What lies between rows would show.
+    fn packed_x(&self) -> Vec<u32> {
+        let element = self.options.input;
+        let stride = self.options.x_stride.unwrap_or(element.stride(self.cols));
+        let spread = |pad: f32| {
+            self.x.chunks_exact(self.cols).flat_map(move |row| {
+                row.iter().copied().chain(std::iter::repeat_n(pad, stride - row.len()))
+            })
+        };
+        match element {
+            Element::F32 => spread(f32::NAN).map(f32::to_bits).collect(),
+            Element::F16 => {
+                let halves: Vec<u32> =
+                    spread(f32::NAN).map(|v| u32::from(f16::from_f32(v).to_bits())).collect();
+                halves.chunks(2).map(|w| w[0] | w[1] << 16).collect()
             }
-        });
-        check(gpu, "part -inf", &x, cols, 1.0, exp_error(1e3))?;
-        check(gpu, "part -inf, scaled", &x, cols, 0.125, exp_error(1e3))?;
+        }
     }
-    // The mask of a causal row: all but the first are −inf.
-    let mut x = vec![f32::NEG_INFINITY; 300];
-    x[0] = -1e4;
-    check(gpu, "all but one -inf", &x, 300, 1.0, 0.0)
+
+    fn answers(&self) -> Vec<Answer> {
+        let row = |(i, row): (usize, &[f32])| {
+            let row: Vec<f32> = match self.options.input {
+                Element::F32 => row.to_vec(),
+                Element::F16 => row.iter().map(|v| f16::from_f32(*v).to_f32()).collect(),
+            };
+            let mask_rows = (self.mask.len() / self.cols).max(1);
+            let mask = self.mask.chunks_exact(self.cols).nth(i % mask_rows).unwrap_or(&[]);
+            let visible = self.options.causal.map_or(self.cols, |p| p + i + 1);
+            reference_of(&row, mask, self.scale(), visible)
+        };
+        self.x.chunks_exact(self.cols).enumerate().map(row).collect()
+    }
+
+    /// Runs it; the words of y and of the log-sum-exps, guards included.
+    fn results(&self, gpu: &Gpu) -> Result<(Vec<u32>, Vec<u32>), libtest_mimic::Failed> {
+        let rows = self.rows();
+        let options = Options { mask_rows: self.mask.len() / self.cols, ..self.options };
+        let softmax = block_on(Softmax::new(gpu, (rows, self.cols), options))?;
+        let packed = self.packed_x();
+        let y = if self.in_place {
+            let as_floats: Vec<f32> = packed.iter().map(|w| f32::from_bits(*w)).collect();
+            in_place(gpu, &as_floats)?
+        } else {
+            let stride = options.y_stride.unwrap_or(options.output.stride(self.cols));
+            output(gpu, rows * stride / if options.output == Element::F16 { 2 } else { 1 })?
+        };
+        let x = if self.in_place { y.clone() } else { input(gpu, &packed)? };
+        let mask = if self.mask.is_empty() { None } else { Some(input(gpu, self.mask)?) };
+        let sums = output(gpu, rows)?;
+        let tensors = Tensors { x: &x, mask: mask.as_ref(), y: &y, log_sum_exp: Some(&sums) };
+        run(gpu, |plan: &mut PlanBuilder| softmax.record(plan, &tensors))?;
+        Ok((words(&y)?, words(&sums)?))
+    }
+
+    fn check(&self, gpu: &Gpu) -> Outcome {
+        let layout = block_on(Softmax::new(gpu, (self.rows(), self.cols), self.options))?.layout();
+        let what = format!("{}, rows of {}, {:?}, {layout:?}", self.what, self.cols, self.options);
+        let (y, sums) = self.results(gpu)?;
+        let answers = self.answers();
+        let bounds: Vec<Bounds> = answers.iter().map(|a| Bounds::of(self, a, &layout)).collect();
+
+        let stride = self.options.y_stride.unwrap_or(self.options.output.stride(self.cols));
+        let mut want = Vec::new();
+        for (answer, bounds) in answers.iter().zip(&bounds) {
+            want.extend((0..self.cols).map(|i| bounds.expect(answer, i)));
+            let gap = if self.in_place { Expect::Written } else { Expect::Untouched };
+            let gap = if self.options.output == Element::F16 { Expect::Bits(0) } else { gap };
+            want.extend(std::iter::repeat_n(gap, stride - self.cols));
+        }
+        let y = match self.options.output {
+            Element::F32 => y,
+            Element::F16 => unpacked(&y, want.len()),
+        };
+        compare(&what, &y, &want)?;
+        let want: Vec<Expect> = answers.iter().zip(&bounds).map(|(a, b)| b.expect_sum(a)).collect();
+        compare(&format!("{what}: log-sum-exp"), &sums, &want)?;
+        if self.options.output == Element::F32 && !self.options.log && stride == self.cols {
+            sums_to_one(&what, &y, &answers)?;
+        }
+        Ok(())
+    }
 }
 
-/// +inf or NaN spoils its own row and no other.
-fn not_a_number(gpu: &Gpu) -> Outcome {
-    let mut random = Random::new(11);
-    let bad = [f32::INFINITY, f32::NAN, f32::from_bits(0xffc0_0001), f32::from_bits(0x7f80_0001)];
-    for cols in LENGTHS {
-        for bad in bad {
-            let mut x = random.normals(3 * cols, 3.0);
-            x[cols + random.below(cols)] = bad;
-            check(gpu, &format!("{:#x}", bad.to_bits()), &x, cols, 1.0, exp_error(1e3))?;
+/// Halves as floats, then the guards.
+fn unpacked(words: &[u32], values: usize) -> Vec<u32> {
+    let half = |w: u32| f16::from_bits(w as u16).to_f32().to_bits();
+    let halves = words[..values / 2].iter().flat_map(|w| [half(*w), half(w >> 16)]);
+    halves.chain(words[values / 2..].iter().copied()).collect()
+}
+
+/// |Σy − 1| ≤ 1e-6 for each row of numbers.
+fn sums_to_one(what: &str, y: &[u32], answers: &[Answer]) -> Outcome {
+    let cols = answers[0].y.len();
+    for (row, answer) in y.chunks(cols).zip(answers) {
+        let sum: f64 = row.iter().map(|w| f64::from(f32::from_bits(*w))).sum();
+        if answer.log_sum_exp.is_finite() && (sum - 1.0).abs() > 1e-6 {
+            return Err(format!("{what}: a row sums to 1 + {:e}", sum - 1.0).into());
         }
-        let mut x = vec![f32::NEG_INFINITY; cols];
-        x[cols / 2] = f32::NAN;
-        check(gpu, "NaN among -inf", &x, cols, 1.0, 0.0)?;
+    }
+    Ok(())
+}
+
+/// Normalised mean squared error of a run's y.
+fn nmse(run: &Run, gpu: &Gpu) -> Result<f64, libtest_mimic::Failed> {
+    let (y, _) = run.results(gpu)?;
+    let right = run.answers().into_iter().flat_map(|a| a.y);
+    let (mut error, mut power) = (0.0, 0.0);
+    for (got, want) in y.iter().zip(right) {
+        error += (f64::from(f32::from_bits(*got)) - want).powi(2);
+        power += want * want;
+    }
+    Ok(error / power)
+}
+
+/// The errors that a row may have.
+struct Bounds {
+    /// Relative, of each y.
+    relative: Vec<f64>,
+    /// Of y's or the sum's logarithm, before their own roundings.
+    of_sum: f64,
+    log: bool,
+    half: bool,
+    /// ln of the largest sum there may be.
+    most: f64,
+}
+
+impl Bounds {
+    fn of(run: &Run, answer: &Answer, layout: &Layout) -> Self {
+        let algorithm = run.options.algorithm;
+        let most = answer.z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // scale·x is rounded unless it is a power of two, the mask's sum always.
+        let (scaled, masked) = (run.scale() != 1.0, !run.mask.is_empty());
+        let argument = |i: usize| match answer.z[i] {
+            z if !z.is_finite() => 0.0,
+            z => {
+                let product = z.abs() + if masked { (z - f64::from(run.x[i])).abs() } else { 0.0 };
+                let product = if masked { product + z.abs() } else { product };
+                U * (if scaled { product } else { 0.0 } + if masked { z.abs() } else { 0.0 })
+            }
+        };
+        let arguments: Vec<f64> = (0..run.cols).map(argument).collect();
+        let mean: f64 = arguments.iter().zip(&answer.y).map(|(a, y)| a * y).sum();
+        let relative = (0..run.cols)
+            .map(|i| {
+                let below = if answer.z[i].is_finite() { most - answer.z[i] } else { 0.0 };
+                layout.error_bound(algorithm, run.cols, below) + arguments[i] + mean
+            })
+            .collect();
+        Self {
+            relative,
+            of_sum: layout.error_bound(algorithm, run.cols, 0.0) + mean,
+            log: run.options.log,
+            half: run.options.output == Element::F16,
+            most: (run.cols as f64).ln() + 1.0,
+        }
+    }
+
+    fn expect(&self, answer: &Answer, i: usize) -> Expect {
+        let (z, y) = (answer.z[i], answer.y[i]);
+        if y.is_nan() {
+            return Expect::Nan;
+        }
+        if self.log && z == f64::NEG_INFINITY {
+            return Expect::Bits(f32::NEG_INFINITY.to_bits());
+        }
+        if z == f64::NEG_INFINITY {
+            return Expect::Bits(0);
+        }
+        let (value, mut tolerance) = if self.log {
+            // z less the exponent's part (5 differences), less ln V (8 roundings).
+            let value = z - answer.log_sum_exp;
+            let differences = 5.0 * U * (value.abs() + self.most) + U * value.abs();
+            (value, self.relative[i] + differences + 8.0 * U * self.most)
+        } else {
+            (y, self.relative[i] * y + 2f64.powi(-126))
+        };
+        if self.half {
+            // Half an ulp of binary16, or of its subnormals.
+            tolerance += (value.abs() + tolerance) * 2f64.powi(-11) + 2f64.powi(-25);
+        }
+        if self.half && value.abs() > 65_504.0 {
+            return Expect::Written;
+        }
+        Expect::Near(value, tolerance)
+    }
+
+    fn expect_sum(&self, answer: &Answer) -> Expect {
+        let value = answer.log_sum_exp;
+        if value.is_nan() {
+            return Expect::Nan;
+        }
+        if value == f64::NEG_INFINITY {
+            return Expect::Bits(f32::NEG_INFINITY.to_bits());
+        }
+        // e·ln 2 (two products, two sums) and ln V (8 roundings).
+        let roundings = 4.0 * U * (value.abs() + self.most) + 8.0 * U * self.most;
+        Expect::Near(value, self.of_sum + roundings)
+    }
+}
+
+/// Every algorithm on the same rows.
+fn by_all(gpu: &Gpu, what: &str, x: &[f32], cols: usize) -> Outcome {
+    for algorithm in Algorithm::ALL {
+        let mut run = Run::of(what, x, cols);
+        run.options.algorithm = algorithm;
+        run.check(gpu)?;
     }
     Ok(())
 }
