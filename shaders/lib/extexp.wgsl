@@ -66,15 +66,17 @@ fn pair_exp_far(x: f32) -> Pair {
     return Pair(exp_polynomial(vec4<f32>(t)).x, n + k);
 }
 
-// 2^d for an integral d ≤ 0: exact on every device, 0 below −126. Adding 1.5·2^23 + 127 leaves
-// d + 127 in the lowest bits.
+// 2^d for an integral d ≤ 0: exact on every device, 0 below −126. The lower of d and −127 by bits,
+// which is one instruction where a float's maximum minds NaN; adding 1.5·2^23 + 127 leaves d + 127 in
+// the lowest bits.
 fn exp2_int4(d: vec4<f32>) -> vec4<f32> {
-    let biased = max(d, vec4<f32>(-127.0)) + 12583039.0;
-    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(biased) << vec4<u32>(23u));
+    let above = bitcast<vec4<f32>>(min(bitcast<vec4<u32>>(d), vec4<u32>(0xc2fe0000u)));
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(above + 12583039.0) << vec4<u32>(23u));
 }
 
 fn exp2_int(d: f32) -> f32 {
-    return bitcast<f32>(bitcast<u32>(max(d, -127.0) + 12583039.0) << 23u);
+    let above = bitcast<f32>(min(bitcast<u32>(d), 0xc2fe0000u));
+    return bitcast<f32>(bitcast<u32>(above + 12583039.0) << 23u);
 }
 
 fn pair_add(a: Pair, b: Pair) -> Pair {

@@ -2,8 +2,13 @@
 
 @group(0) @binding(1) var<storage, read> x: array<u32>;
 
-fn x_bits(row: u32, i: u32) -> vec4<u32> {
-    let at = row * params.x_stride + 4u * i;
+// The place where a row begins.
+fn x_row(row: u32) -> u32 {
+    return row * params.x_stride;
+}
+
+fn x_bits(at: u32, i: u32) -> vec4<u32> {
+    let c = at + 4u * i;
     let left = params.cols - 1u - 4u * i;
-    return vec4<u32>(x[at], x[at + min(1u, left)], x[at + min(2u, left)], x[at + min(3u, left)]);
+    return vec4<u32>(x[c], x[c + min(1u, left)], x[c + min(2u, left)], x[c + min(3u, left)]);
 }

@@ -3,15 +3,20 @@
 
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<u32>>;
 
-fn y_bits(row: u32, i: u32) -> vec4<u32> {
-    return y[row * (params.y_stride / 4u) + i];
+// The place where a row begins.
+fn y_row(row: u32) -> u32 {
+    return row * (params.y_stride / 4u);
 }
 
-fn put(row: u32, i: u32, bits: vec4<u32>, count: u32) {
-    let at = row * (params.y_stride / 4u) + i;
-    if count >= 4u {
-        y[at] = bits;
-    } else {
-        y[at] = select(y[at], bits, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
-    }
+fn y_bits(at: u32, i: u32) -> vec4<u32> {
+    return y[at + i];
+}
+
+fn put(at: u32, i: u32, bits: vec4<u32>) {
+    y[at + i] = bits;
+}
+
+fn put_some(at: u32, i: u32, bits: vec4<u32>, count: u32) {
+    let c = at + i;
+    y[c] = select(y[c], bits, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
 }

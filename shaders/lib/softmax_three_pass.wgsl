@@ -4,13 +4,16 @@ const PASSES = 2u;
 
 struct Held { z: vec4<f32> }
 
-fn hold(z: vec4<f32>, rare: bool) -> Held {
+fn hold(z: vec4<f32>) -> Held {
     return Held(z);
 }
 
-fn nothing() -> Held {
-    let empty = vec4<f32>(PAIR_ZERO.e);
-    return Held(empty);
+fn hold_seen(z: vec4<f32>, gone: vec4<bool>) -> Held {
+    return Held(select(z, vec4<f32>(PAIR_ZERO.e), gone));
+}
+
+fn hold_any(z: vec4<f32>) -> Held {
+    return Held(z);
 }
 
 fn start(before: Pair, pass_index: u32) -> Pair4 {

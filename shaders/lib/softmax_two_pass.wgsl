@@ -5,21 +5,23 @@ const PASSES = 1u;
 
 struct Held { z: vec4<f32>, v: vec4<f32>, e: vec4<f32> }
 
-fn hold(z: vec4<f32>, rare: bool) -> Held {
-    if rare {
-        let a = pair_exp(z.x);
-        let b = pair_exp(z.y);
-        let c = pair_exp(z.z);
-        let d = pair_exp(z.w);
-        return Held(z, vec4<f32>(a.v, b.v, c.v, d.v), vec4<f32>(a.e, b.e, c.e, d.e));
-    }
+fn hold(z: vec4<f32>) -> Held {
     let p = pair_exp4(z);
     return Held(z, p.v, p.e);
 }
 
-fn nothing() -> Held {
+fn hold_seen(z: vec4<f32>, gone: vec4<bool>) -> Held {
     let empty = vec4<f32>(PAIR_ZERO.e);
-    return Held(empty, vec4<f32>(), empty);
+    let p = pair_exp4(select(z, vec4<f32>(), gone));
+    return Held(select(z, empty, gone), p.v, select(p.e, empty, gone));
+}
+
+fn hold_any(z: vec4<f32>) -> Held {
+    let a = pair_exp(z.x);
+    let b = pair_exp(z.y);
+    let c = pair_exp(z.z);
+    let d = pair_exp(z.w);
+    return Held(z, vec4<f32>(a.v, b.v, c.v, d.v), vec4<f32>(a.e, b.e, c.e, d.e));
 }
 
 fn start(before: Pair, pass_index: u32) -> Pair4 {

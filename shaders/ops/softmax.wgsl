@@ -4,15 +4,21 @@
 // (lib/softmax_in_*, _mask_*, _out_*) are parts. A team of TEAM lanes takes one item, lane p of it
 // the vec4s p, p + TEAM, .. ; its sums are added in fours, runs and a tree, in an order that depends
 // on TEAM and the item's size only.
-//   ROWS   an item is a row, read once and held in registers, HELD vec4s a lane
+//   HOLD   an item is a row, read once and held in registers, HELD times STEP vec4s a lane
+//   ROWS   an item is a row, read again for each pass
 //   FOLD   an item is a chunk of a row; its sum goes to `pairs`
 //   WRITE  an item is a chunk of a row; the sums of the row's chunks, `before`, are added first
 // −inf and what lies behind the row's visible part contribute nothing; +inf or NaN make the row NaN.
 // All three are told by bits and become marks (lib/extexp); |scale·x + mask| counts as 2^126 beyond.
+//
+// Whole vec4s of ordinary values are loaded `quickly`, while their magnitudes are watched. If one is
+// not ordinary, the chunk is done again `carefully`, as its last few values always are. That is a loop
+// of its own, since software executes both sides of an if.
 
 override LANES: u32 = 64u;
 override TEAM: u32 = 8u;
-override HELD: u32 = 8u;
+// 1 to 4 steps.
+override HELD: u32 = 1u;
 override STAGE: u32 = 0u;
 // Which of three passes a FOLD is.
 override PASS: u32 = 0u;
@@ -22,28 +28,33 @@ override IN_PLACE: bool = false;
 override LOG: bool = false;
 // `pairs` takes the row's log-sum-exp.
 override LOG_SUM: bool = false;
+// Whether rows end within a vec4.
+override TAIL: bool = true;
 
-const ROWS = 0u;
-const FOLD = 1u;
-const WRITE = 2u;
+const HOLD = 0u;
+const ROWS = 1u;
+const FOLD = 2u;
+const WRITE = 3u;
 // vec4s that a lane adds in one step, and steps whose sum is kept apart.
 const STEP = 4u;
 const RUN = 8u;
-const MAX_HELD = 32u;
 
-// chunk counts vec4s; visible is what row 0 sees of cols, each row `causal` more than the one before;
-// limit: |x| from these bits on takes the rare path, where scale·x may not be small.
+// chunk counts vec4s; the sums of chunks are added in runs of chunk_run; visible is what row 0 sees of cols, each row `causal` more than the one before;
+// limit: |x| from these bits on is not surely ordinary. step is STEP; as a variable, it keeps a rare
+// loop from being unrolled.
 struct Params {
     cols: u32, rows: u32, x_stride: u32, y_stride: u32, mask_stride: u32, mask_rows: u32,
-    chunk: u32, chunks: u32, visible: u32, causal: u32, limit: u32, scale: f32,
+    chunk: u32, chunks: u32, visible: u32, causal: u32, limit: u32, step: u32,
+    chunk_run: u32, scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(3) var<storage, read> before: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read> before: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> pairs: array<u32>;
 
 var<workgroup> team_v: array<f32, LANES>;
 var<workgroup> team_e: array<f32, LANES>;
+var<workgroup> team_care: array<u32, LANES>;
 
 const MAGNITUDE = 0x7fffffffu;
 const INF = 0x7f800000u;
@@ -55,33 +66,80 @@ fn visible(row: u32) -> u32 {
     return min(params.cols, params.visible + params.causal * row);
 }
 
-// A vec4 of z, ready to be summed, or nothing.
-fn load(row: u32, i: u32, end: u32) -> Held {
-    if 4u * i >= end {
-        return nothing();
-    }
-    var bits: vec4<u32>;
+// A row of this lane's, worked out ahead of its loops: no driver moves work out of a loop for us.
+struct Row { x: u32, mask: u32, y: u32, end: u32, scale: f32 }
+
+fn row_of(row: u32) -> Row {
+    return Row(x_row(row), mask_row(row % params.mask_rows), y_row(row), visible(row), params.scale);
+}
+
+fn bits_of(row: Row, i: u32) -> vec4<u32> {
     if IN_PLACE {
-        bits = y_bits(row, i);
-    } else {
-        bits = x_bits(row, i);
+        return y_bits(row.y, i);
     }
-    var z = bitcast<vec4<f32>>(bits) * params.scale;
-    var rare = 4u * i + 4u > end || any((bits & vec4<u32>(MAGNITUDE)) >= vec4<u32>(params.limit));
+    return x_bits(row.x, i);
+}
+
+// The largest magnitudes that a lane has met, as bits.
+struct Watch { x: vec4<u32>, mask: vec4<u32> }
+
+fn is_ordinary(watch: Watch) -> bool {
+    return all(watch.x < vec4<u32>(params.limit)) && all(watch.mask < vec4<u32>(MASK_LIMIT));
+}
+
+// A whole vec4 of z that is ordinary: |scale·x| and |mask| below 2^13, or −inf where there is a mask.
+fn quickly(row: Row, i: u32, watch: ptr<function, Watch>) -> Held {
+    let bits = bits_of(row, i);
+    let z = bitcast<vec4<f32>>(bits) * row.scale;
+    if !MASKED {
+        (*watch).x = max((*watch).x, bits & vec4<u32>(MAGNITUDE));
+        return hold(z);
+    }
+    let extra = mask_bits(row.mask, i);
+    let gone = (bits == vec4<u32>(NEGATIVE_INF)) | (extra == vec4<u32>(NEGATIVE_INF));
+    (*watch).x = max((*watch).x, select(bits & vec4<u32>(MAGNITUDE), vec4<u32>(), gone));
+    (*watch).mask = max((*watch).mask, select(extra & vec4<u32>(MAGNITUDE), vec4<u32>(), gone));
+    return hold_seen(z + bitcast<vec4<f32>>(extra), gone);
+}
+
+// Any vec4 of z, of which values from column row.end on are not seen.
+fn carefully(row: Row, i: u32) -> Held {
+    let at = min(i, (params.cols - 1u) / 4u);
+    let bits = bits_of(row, at);
     var extra = vec4<u32>();
     if MASKED {
-        extra = mask_bits(row % params.mask_rows, i);
-        z += bitcast<vec4<f32>>(extra);
-        rare = rare || any((extra & vec4<u32>(MAGNITUDE)) >= vec4<u32>(MASK_LIMIT));
+        extra = mask_bits(row.mask, at);
     }
-    if rare {
-        let left = end - 4u * i;
-        z.x = careful(bits.x, extra.x);
-        z.y = select(PAIR_ZERO.e, careful(bits.y, extra.y), left > 1u);
-        z.z = select(PAIR_ZERO.e, careful(bits.z, extra.z), left > 2u);
-        z.w = select(PAIR_ZERO.e, careful(bits.w, extra.w), left > 3u);
+    let z = vec4<f32>(
+        careful(bits.x, extra.x), careful(bits.y, extra.y), careful(bits.z, extra.z),
+        careful(bits.w, extra.w),
+    );
+    let column = 4u * i + vec4<u32>(0u, 1u, 2u, 3u);
+    return hold_any(select(z, vec4<f32>(PAIR_ZERO.e), column >= vec4<u32>(row.end)));
+}
+
+// One step: the vec4s i, i + TEAM, ..
+struct Four { a: Held, b: Held, c: Held, d: Held }
+
+fn four_quickly(row: Row, i: u32, most: u32, watch: ptr<function, Watch>) -> Four {
+    let a = quickly(row, min(i, most), watch);
+    let b = quickly(row, min(i + TEAM, most), watch);
+    let c = quickly(row, min(i + 2u * TEAM, most), watch);
+    let d = quickly(row, min(i + 3u * TEAM, most), watch);
+    return Four(a, b, c, d);
+}
+
+fn four_carefully(row: Row, i: u32) -> Four {
+    let none = hold_any(vec4<f32>(PAIR_ZERO.e));
+    var four = array<Held, STEP>(none, none, none, none);
+    for (var j = 0u; j < params.step; j++) {
+        four[j] = carefully(row, i + j * TEAM);
     }
-    return hold(z, rare);
+    return Four(four[0], four[1], four[2], four[3]);
+}
+
+fn fold_four(sum: Pair4, four: Four, pass_index: u32) -> Pair4 {
+    return fold4(sum, four.a, four.b, four.c, four.d, pass_index);
 }
 
 // scale·x + mask of any bits, without an overflow on the way; the marks for what is no number.
@@ -130,60 +188,112 @@ fn team_sum(lane: u32, mine: Pair) -> Pair {
         }
         workgroupBarrier();
     }
-    let a = join(join(at_lane(first), at_lane(first + 4u)), join(at_lane(first + 2u), at_lane(first + 6u)));
-    let b = join(join(at_lane(first + 1u), at_lane(first + 5u)), join(at_lane(first + 3u), at_lane(first + 7u)));
-    return join(a, b);
+    if TEAM == 2u {
+        return join(at_lane(first), at_lane(first + 1u));
+    }
+    if TEAM == 4u {
+        return four_lanes(first, 1u);
+    }
+    return join(four_lanes(first, 2u), four_lanes(first + 1u, 2u));
+}
+
+fn four_lanes(at: u32, apart: u32) -> Pair {
+    return join(
+        join(at_lane(at), at_lane(at + 2u * apart)),
+        join(at_lane(at + apart), at_lane(at + 3u * apart)),
+    );
 }
 
 fn at_lane(lane: u32) -> Pair {
     return Pair(team_v[lane], team_e[lane]);
 }
 
-// vec4s first + p, first + p + TEAM, .. before `last` of a row.
-fn fold_chunk(row: u32, p: u32, first: u32, last: u32, total: Pair, pass_index: u32) -> Pair {
-    let end = visible(row);
-    let stop = min(last, (end + 3u) / 4u);
-    var sum = start(total, pass_index);
-    for (var run = first + p; run < stop; run += RUN * STEP * TEAM) {
-        var part = start(total, pass_index);
-        let run_stop = min(stop, run + RUN * STEP * TEAM);
-        for (var i = run; i < run_stop; i += STEP * TEAM) {
-            part = fold4(
-                part, load(row, i, end), load(row, i + TEAM, end), load(row, i + 2u * TEAM, end),
-                load(row, i + 3u * TEAM, end), pass_index,
-            );
+// The sum of a chunk, and whether it needed care.
+struct Chunk { sum: Pair, careful: bool }
+
+// vec4s first + p, first + p + TEAM, .. before `last` of a row, STEP of them at a time. A step's place
+// in the sum does not depend on how it was loaded.
+fn fold_chunk(row: Row, p: u32, first: u32, last: u32, total: Pair, pass_index: u32) -> Chunk {
+    let width = STEP * TEAM;
+    let stop = max(min(last, (row.end + 3u) / 4u), first);
+    let steps = (stop - first + width - 1u) / width;
+    let whole = (max(min(last, row.end / 4u), first) - first) / width;
+    let lowest = start(total, pass_index);
+    var watch = Watch(vec4<u32>(), vec4<u32>());
+    var sum = lowest;
+    var part = lowest;
+    var s = 0u;
+    while s < whole {
+        part = lowest;
+        let run_end = min(s + RUN, whole);
+        for (; s < run_end; s++) {
+            let four = four_quickly(row, first + p + s * width, 0xffffffffu, &watch);
+            part = fold_four(part, four, pass_index);
         }
-        sum = join4(sum, part);
+        if s % RUN == 0u {
+            sum = join4(sum, part);
+            part = lowest;
+        }
     }
-    return gather(sum);
+    let ordinary = is_ordinary(watch);
+    if !ordinary {
+        s = 0u;
+        sum = lowest;
+        part = lowest;
+    }
+    for (; s < steps; s++) {
+        part = fold_four(part, four_carefully(row, first + p + s * width), pass_index);
+        if s % RUN == RUN - 1u {
+            sum = join4(sum, part);
+            part = lowest;
+        }
+    }
+    return Chunk(gather(join4(sum, part)), !ordinary);
 }
 
-// The sum over all chunks of a row, as the pass before left it.
-fn row_sum(row: u32, p: u32, lane: u32, live: bool) -> Pair {
+// The sum over all chunks of a row, as the pass before left it, in runs.
+fn row_sum(row: u32) -> Pair {
     var sum = PAIR_ZERO;
-    for (var k = p; live && k < params.chunks; k += TEAM) {
-        let pair = before[row * params.chunks + k];
-        sum = join(sum, Pair(pair.x, pair.y));
+    var k = 0u;
+    while k < params.chunks {
+        var part = PAIR_ZERO;
+        let run_end = min(k + params.chunk_run, params.chunks);
+        for (; k < run_end; k++) {
+            let pair = before[row * params.chunks + k];
+            part = join(part, Pair(pair.x, pair.y));
+        }
+        sum = join(sum, part);
     }
-    return team_sum(lane, sum);
+    return sum;
 }
 
-fn results(h: Held, total: Pair, inverse: f32, log_sum: f32) -> vec4<u32> {
-    if total.e > PAIR_MARK {
-        return vec4<u32>(NOT_A_NUMBER);
-    }
+// What all elements of a row share.
+struct Total { pair: Pair, inverse: f32, log_sum: f32, odd: bool }
+
+fn total_of(pair: Pair) -> Total {
+    let odd = abs(pair.e) > PAIR_MARK;
+    return Total(pair, 1.0 / pair.v, log_of(pair), odd);
+}
+
+// Of a row that has a sum.
+fn usual_results(h: Held, total: Total) -> vec4<u32> {
     if LOG {
         let gone = h.z < vec4<f32>(-PAIR_MARK);
-        return select(bitcast<vec4<u32>>(log_weight(h, total, log_sum)), vec4<u32>(NEGATIVE_INF), gone);
+        let value = bitcast<vec4<u32>>(log_weight(h, total.pair, total.log_sum));
+        return select(value, vec4<u32>(NEGATIVE_INF), gone);
     }
-    if total.e < -PAIR_MARK {
-        return vec4<u32>();
-    }
-    return bitcast<vec4<u32>>(weight(h, total, inverse));
+    return bitcast<vec4<u32>>(weight(h, total.pair, total.inverse));
 }
 
-fn put_log_sum(row: u32, total: Pair, log_sum: f32) {
-    let value = bitcast<u32>(log_sum_exp(total, log_sum));
+fn results(h: Held, total: Total) -> vec4<u32> {
+    let empty = select(0u, NEGATIVE_INF, LOG);
+    let odd = select(empty, NOT_A_NUMBER, total.pair.e > 0.0);
+    return select(usual_results(h, total), vec4<u32>(odd), vec4<bool>(total.odd));
+}
+
+fn put_log_sum(row: u32, all: Total) {
+    let total = all.pair;
+    let value = bitcast<u32>(log_sum_exp(total, all.log_sum));
     pairs[row] = select(
         select(value, NEGATIVE_INF, total.e < -PAIR_MARK), NOT_A_NUMBER, total.e > PAIR_MARK,
     );
@@ -197,70 +307,150 @@ fn log_of(total: Pair) -> f32 {
     return 0.0;
 }
 
-fn rows(row: u32, p: u32, lane: u32, live: bool) {
-    let end = select(0u, visible(row), live);
-    var held: array<Held, MAX_HELD>;
-    for (var j = 0u; j < HELD; j++) {
-        held[j] = load(row, p + j * TEAM, end);
+fn held_rows(index: u32, p: u32, lane: u32, live: bool) {
+    // Lanes without a row, or behind its end, load what another has; it is made nothing below.
+    var row = row_of(min(index, params.rows - 1u));
+    row.end = select(0u, row.end, live);
+    let width = STEP * TEAM;
+    let most = (params.cols - 1u) / 4u;
+    var watch = Watch(vec4<u32>(), vec4<u32>());
+    var first = four_quickly(row, p, most, &watch);
+    var second = first;
+    var third = first;
+    var fourth = first;
+    if HELD > 1u {
+        second = four_quickly(row, p + width, most, &watch);
     }
-    var total = PAIR_ZERO;
-    for (var pass_index = 0u; pass_index < PASSES; pass_index++) {
-        var sum = start(total, pass_index);
-        for (var j = 0u; j < HELD; j += STEP) {
-            sum = fold4(sum, held[j], held[j + 1u], held[j + 2u], held[j + 3u], pass_index);
+    if HELD > 2u {
+        third = four_quickly(row, p + 2u * width, most, &watch);
+    }
+    if HELD > 3u {
+        fourth = four_quickly(row, p + 3u * width, most, &watch);
+    }
+    // Whole steps of ordinary values stay; what comes behind is loaded again.
+    let whole = row.end / 4u / width;
+    for (var s = select(0u, whole, is_ordinary(watch)); s < HELD; s++) {
+        let four = four_carefully(row, p + s * width);
+        if s == 0u {
+            first = four;
+        } else if s == 1u {
+            second = four;
+        } else if s == 2u {
+            third = four;
+        } else {
+            fourth = four;
         }
-        total = team_sum(lane, gather(sum));
+    }
+    var pair = PAIR_ZERO;
+    for (var pass_index = 0u; pass_index < PASSES; pass_index++) {
+        var sum = fold_four(start(pair, pass_index), first, pass_index);
+        if HELD > 1u {
+            sum = fold_four(sum, second, pass_index);
+        }
+        if HELD > 2u {
+            sum = fold_four(sum, third, pass_index);
+        }
+        if HELD > 3u {
+            sum = fold_four(sum, fourth, pass_index);
+        }
+        pair = team_sum(lane, gather(sum));
     }
     if !live {
         return;
     }
-    let inverse = 1.0 / total.v;
-    let log_sum = log_of(total);
-    for (var j = 0u; j < HELD; j++) {
-        let i = p + j * TEAM;
-        if 4u * i < params.cols {
-            put(row, i, results(held[j], total, inverse, log_sum), params.cols - 4u * i);
-        }
+    let total = total_of(pair);
+    put_four(row, p, first, total);
+    if HELD > 1u {
+        put_four(row, p + width, second, total);
+    }
+    if HELD > 2u {
+        put_four(row, p + 2u * width, third, total);
+    }
+    if HELD > 3u {
+        put_four(row, p + 3u * width, fourth, total);
     }
     if LOG_SUM && p == 0u {
-        put_log_sum(row, total, log_sum);
+        put_log_sum(index, total);
+    }
+}
+
+fn put_four(row: Row, i: u32, four: Four, total: Total) {
+    put_up_to(row, i, results(four.a, total));
+    put_up_to(row, i + TEAM, results(four.b, total));
+    put_up_to(row, i + 2u * TEAM, results(four.c, total));
+    put_up_to(row, i + 3u * TEAM, results(four.d, total));
+}
+
+fn put_up_to(row: Row, i: u32, bits: vec4<u32>) {
+    if 4u * i >= params.cols {
+        return;
+    }
+    if TAIL {
+        put_some(row.y, i, bits, params.cols - 4u * i);
+    } else {
+        put(row.y, i, bits);
+    }
+}
+
+fn rows(index: u32, p: u32, lane: u32, live: bool) {
+    let row = row_of(min(index, params.rows - 1u));
+    let last = select(0u, (params.cols + 3u) / 4u, live);
+    var pair = PAIR_ZERO;
+    var needs_care = false;
+    for (var pass_index = 0u; pass_index < PASSES; pass_index++) {
+        let chunk = fold_chunk(row, p, 0u, last, pair, pass_index);
+        needs_care = chunk.careful;
+        pair = team_sum(lane, chunk.sum);
+    }
+    if live {
+        write_chunk(index, p, 0u, last, pair, needs_care);
     }
 }
 
 fn fold(item: u32, p: u32, lane: u32, live: bool) {
-    let row = item / params.chunks;
+    let index = min(item / params.chunks, params.rows - 1u);
     let first = item % params.chunks * params.chunk;
-    var total = PAIR_ZERO;
+    var before_this = PAIR_ZERO;
     if PASS > 0u {
-        total = row_sum(row, p, lane, live);
+        before_this = row_sum(index);
     }
-    var mine = PAIR_ZERO;
-    if live {
-        mine = fold_chunk(row, p, first, first + params.chunk, total, PASS);
-    }
-    mine = team_sum(lane, mine);
+    let last = select(first, first + params.chunk, live);
+    let chunk = fold_chunk(row_of(index), p, first, last, before_this, PASS);
+    team_care[lane] = select(0u, 1u, chunk.careful);
+    let sum = team_sum(lane, chunk.sum);
     if live && p == 0u {
-        pairs[2u * item] = bitcast<u32>(mine.v);
-        pairs[2u * item + 1u] = bitcast<u32>(mine.e);
+        var care = 0u;
+        for (var other = 0u; other < TEAM; other++) {
+            care |= team_care[lane + other];
+        }
+        pairs[4u * item] = bitcast<u32>(sum.v);
+        pairs[4u * item + 1u] = bitcast<u32>(sum.e);
+        pairs[4u * item + 2u] = care;
     }
 }
 
-fn write(item: u32, p: u32, lane: u32, live: bool) {
-    let row = item / params.chunks;
+fn write(item: u32, p: u32) {
+    let index = item / params.chunks;
     let first = item % params.chunks * params.chunk;
-    let total = row_sum(row, p, lane, live);
-    if !live {
-        return;
+    let last = min(first + params.chunk, (params.cols + 3u) / 4u);
+    write_chunk(index, p, first, last, row_sum(index), bitcast<u32>(before[item].z) != 0u);
+}
+
+// A lane's own vec4s first + p, first + p + TEAM, .. of a row.
+fn write_chunk(index: u32, p: u32, first: u32, last: u32, pair: Pair, needs_care: bool) {
+    let row = row_of(index);
+    let total = total_of(pair);
+    let whole = select(min(last, row.end / 4u), first, needs_care || total.odd);
+    var watch = Watch(vec4<u32>(), vec4<u32>());
+    var i = first + p;
+    for (; i < whole; i += TEAM) {
+        put(row.y, i, usual_results(quickly(row, i, &watch), total));
     }
-    let end = visible(row);
-    let inverse = 1.0 / total.v;
-    let log_sum = log_of(total);
-    let stop = min(first + params.chunk, (params.cols + 3u) / 4u);
-    for (var i = first + p; i < stop; i += TEAM) {
-        put(row, i, results(load(row, i, end), total, inverse, log_sum), params.cols - 4u * i);
+    for (; i < last; i += TEAM) {
+        put_some(row.y, i, results(carefully(row, i), total), params.cols - 4u * i);
     }
     if LOG_SUM && first + p == 0u {
-        put_log_sum(row, total, log_sum);
+        put_log_sum(index, total);
     }
 }
 
@@ -273,11 +463,13 @@ fn main(
     let item = (group.y * groups.x + group.x) * (LANES / TEAM) + lane / TEAM;
     let p = lane % TEAM;
     let live = item < params.rows * params.chunks;
-    if STAGE == ROWS {
+    if STAGE == HOLD {
+        held_rows(item, p, lane, live);
+    } else if STAGE == ROWS {
         rows(item, p, lane, live);
     } else if STAGE == FOLD {
         fold(item, p, lane, live);
-    } else {
-        write(item, p, lane, live);
+    } else if live {
+        write(item, p);
     }
 }

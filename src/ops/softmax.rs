@@ -3,7 +3,7 @@
 mod layout;
 mod reference;
 
-pub use layout::{Layout, MAX_HELD};
+pub use layout::{Layout, Split};
 pub use reference::{Answer, reference, reference_of};
 
 use super::EXTEXP;
@@ -35,6 +35,10 @@ params! {
     causal: u32,
     /// Magnitudes from these bits on are not surely small once scaled.
     limit: u32,
+    /// vec4s that a lane adds in one step.
+    step: u32,
+    /// Chunks whose sums are added before those of others.
+    chunk_run: u32,
     /// Multiplies every value first.
     scale: f32,
 }
@@ -196,7 +200,7 @@ impl Softmax {
     pub async fn new(gpu: &Gpu, (rows, cols): (usize, usize), options: Options) -> Result<Self> {
         let limits = gpu.limits();
         let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-        let chosen = || Layout::choose(gpu.caps().class, most as usize, cols, options.deterministic);
+        let chosen = || Layout::choose(gpu.caps().class, most as usize, (rows, cols), options.deterministic);
         let layout = options.layout.unwrap_or_else(chosen);
         if !layout.is_valid(cols) || layout.lanes > most as usize {
             let expected = format!("a layout for rows of {cols} and at most {most} lanes");
@@ -204,10 +208,11 @@ impl Softmax {
         }
         layout.workgroups(rows, cols)?;
         let params = uniforms((rows, cols), &options, &layout)?;
-        let folds = if layout.chunk == 0 { 0 } else { options.algorithm.folds() };
+        let cut = matches!(layout.split, Split::Chunks(_));
+        let folds = if cut { options.algorithm.folds() } else { 0 };
         let mut sums = Vec::with_capacity(folds);
         for _ in 0..folds {
-            sums.push(Buffer::new(gpu, "softmax sums", 2 * rows * layout.chunks(cols)).await?);
+            sums.push(Buffer::new(gpu, "softmax sums", 4 * rows * layout.chunks(cols)).await?);
         }
         let spare =
             [Buffer::new(gpu, "softmax spare", 4).await?, Buffer::new(gpu, "softmax spare", 4).await?];
@@ -233,15 +238,23 @@ impl Softmax {
         let mask = mask.unwrap_or(nothing);
         for (pass, sums) in self.sums.iter().enumerate() {
             let before = if pass == 0 { nothing } else { &self.sums[pass - 1] };
-            let stage = [("STAGE", 1.0), ("PASS", pass as f64)];
+            let stage = [("STAGE", 2.0), ("PASS", pass as f64)];
             self.dispatch(plan, &stage, [x, mask, before, sums, waste])?;
         }
         let in_place = x.raw() == y.raw();
         let stage = [
-            ("STAGE", if self.sums.is_empty() { 0.0 } else { 2.0 }),
+            (
+                "STAGE",
+                match self.layout.split {
+                    Split::Hold(_) => 0.0,
+                    Split::Rows => 1.0,
+                    Split::Chunks(_) => 3.0,
+                },
+            ),
             ("IN_PLACE", flag(in_place)),
             ("LOG", flag(self.options.log)),
             ("LOG_SUM", flag(log_sum_exp.is_some())),
+            ("TAIL", flag(!self.cols.is_multiple_of(4))),
         ];
         let x = if in_place { nothing } else { x };
         let before = self.sums.last().unwrap_or(nothing);
@@ -254,7 +267,8 @@ impl Softmax {
         stage: &[(&'static str, f64)],
         buffers: [&Buffer; 5],
     ) -> Result<()> {
-        let Layout { lanes, team, held, .. } = self.layout;
+        let Layout { lanes, team, .. } = self.layout;
+        let held = if let Split::Hold(steps) = self.layout.split { steps } else { 1 };
         let sizes = [("LANES", lanes as f64), ("TEAM", team as f64), ("HELD", held as f64)];
         let masked = ("MASKED", flag(self.options.mask_rows > 0));
         let constants: Vec<_> = sizes.iter().chain([&masked]).chain(stage).copied().collect();
@@ -368,11 +382,13 @@ fn uniforms((rows, cols): (usize, usize), options: &Options, layout: &Layout) ->
         y_stride,
         mask_stride,
         mask_rows: mask_rows as u32,
-        chunk: layout.chunk as u32,
+        chunk: layout.chunk(cols) as u32,
         chunks: layout.chunks(cols) as u32,
         visible: visible as u32,
         causal: u32::from(options.causal.is_some()),
         limit: limit.to_bits(),
+        step: layout::STEP as u32,
+        chunk_run: layout.chunk_run(cols) as u32,
         scale,
     })
 }

@@ -7,55 +7,56 @@ use crate::ops::extexp::EXP_ERROR;
 use crate::ops::{check_loop, fold};
 
 /// vec4s that a lane adds in one step, and steps whose sum is kept apart; as in the WGSL.
-const STEP: usize = 4;
+pub(super) const STEP: usize = 4;
 const RUN: usize = 8;
-/// vec4s that a lane can hold, as in the WGSL.
-pub const MAX_HELD: usize = 32;
 /// Chunks that a row is cut into at most, while chunks may grow.
 const MOST_CHUNKS: usize = 128;
 /// vec4s of the largest chunk.
-const LARGEST_CHUNK: usize = 1 << 18;
+const LARGEST_CHUNK: usize = 1 << 16;
 
-/// Which lanes take which values. The result's bits depend on `team`, `held` and `chunk` only.
+/// How often a row is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// Once: a team holds it in registers, so many times four vec4s a lane (1 to 4).
+    Hold(usize),
+    /// By one team, once for each pass.
+    Rows,
+    /// In chunks of so many vec4s, a multiple of 4·`team`, each by a team of its own.
+    Chunks(usize),
+}
+
+/// Which lanes take which values. The result's bits depend on `team` and `split` only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// Lanes in a workgroup.
     pub lanes: usize,
-    /// Lanes that share a row or chunk: 1 or a power of two from 8 to `lanes`.
+    /// Lanes that share a row or chunk: a power of two up to `lanes`.
     pub team: usize,
-    /// vec4s of a row that a lane holds in registers, a multiple of 4 up to 32; 0 where rows are cut
-    /// into chunks.
-    pub held: usize,
-    /// vec4s in a chunk, a multiple of 16·`team`; 0 where rows are held.
-    pub chunk: usize,
+    /// How rows are cut.
+    pub split: Split,
 }
 
 impl Layout {
-    /// The default for rows of `cols` values on this kind of machine, whose workgroups may have
-    /// `most` lanes. Deterministic layouts differ between machines in `lanes` only.
-    pub fn choose(class: Class, most: usize, cols: usize, deterministic: bool) -> Self {
-        match class {
-            _ if deterministic => Self::deterministic(class, cols),
-            Class::Software if cols <= 128 => Self::held(8, 1, cols),
-            Class::Software if cols <= 1024 => Self::held(8, 8, cols),
-            Class::Software => Self::chunked(8, 8, 1024, cols),
-            // A few vec4s a lane, so that they stay in registers.
-            Class::Gpu if cols <= most.min(256) * 16 => {
-                let team = cols.div_ceil(16).next_power_of_two().max(8);
-                Self::held(team.max(64), team, cols)
+    /// The default for `rows` rows of `cols` values on this kind of machine, whose workgroups may
+    /// have `most` lanes. Deterministic layouts depend on the machine in `lanes` only, and not on
+    /// the number of rows.
+    pub fn choose(class: Class, most: usize, (rows, cols): (usize, usize), deterministic: bool) -> Self {
+        let software = class == Class::Software;
+        let lanes = if software { 8 } else { 64 };
+        match cols {
+            ..=128 if deterministic => Self { lanes, team: 8, split: Split::Hold(1) },
+            ..=4096 if deterministic => Self { lanes, team: 8, split: Split::Rows },
+            _ if deterministic => Self::chunked(lanes, 8, 256, cols),
+            // A lane a row: barriers are dear.
+            ..=64 if software => Self { lanes, team: 1, split: Split::Hold(cols.div_ceil(16)) },
+            ..=65_536 if software && rows >= 64 => Self { lanes, team: 1, split: Split::Rows },
+            _ if software => Self::chunked(lanes, 8, 1024, cols),
+            _ if cols <= most.min(256) * 16 => {
+                let team = cols.div_ceil(16).next_power_of_two();
+                Self { lanes: team.max(64), team, split: Split::Hold(1) }
             }
-            Class::Gpu => Self::chunked(64, 64, 1024, cols),
+            _ => Self::chunked(64, 64, 1024, cols),
         }
-    }
-
-    fn deterministic(class: Class, cols: usize) -> Self {
-        let lanes = if class == Class::Software { 8 } else { 64 };
-        if cols <= 256 { Self::held(lanes, 8, cols) } else { Self::chunked(lanes, 8, 256, cols) }
-    }
-
-    fn held(lanes: usize, team: usize, cols: usize) -> Self {
-        let held = cols.div_ceil(4 * team).next_multiple_of(STEP);
-        Self { lanes, team, held, chunk: 0 }
     }
 
     fn chunked(lanes: usize, team: usize, chunk: usize, cols: usize) -> Self {
@@ -63,22 +64,34 @@ impl Layout {
         while cols.div_ceil(4 * chunk) > MOST_CHUNKS && chunk < LARGEST_CHUNK {
             chunk *= 2;
         }
-        Self { lanes, team, held: 0, chunk }
+        Self { lanes, team, split: Split::Chunks(chunk) }
     }
 
-    /// Chunks of a row of `cols` values; 1 where it is held.
+    /// vec4s in a chunk of a row of `cols` values.
+    pub fn chunk(&self, cols: usize) -> usize {
+        if let Split::Chunks(chunk) = self.split { chunk } else { cols.div_ceil(4) }
+    }
+
+    /// Chunks of a row of `cols` values; 1 where it is not cut.
     pub fn chunks(&self, cols: usize) -> usize {
-        if self.chunk == 0 { 1 } else { cols.div_ceil(4 * self.chunk) }
+        cols.div_ceil(4).div_ceil(self.chunk(cols).max(1))
+    }
+
+    /// Chunks that are added before the others: the least whose square is the number of chunks.
+    pub(super) fn chunk_run(&self, cols: usize) -> usize {
+        let chunks = self.chunks(cols);
+        chunks.isqrt() + usize::from(chunks.isqrt().pow(2) < chunks)
     }
 
     /// Whether the kernel can run it for such rows.
     pub(super) fn is_valid(&self, cols: usize) -> bool {
-        let team = self.team == 1 || (self.team >= 8 && self.team.is_power_of_two());
-        let lanes = self.team > 0 && self.lanes.is_multiple_of(self.team) && self.lanes > 0;
-        let held = self.held.is_multiple_of(STEP) && self.held <= MAX_HELD;
-        let whole = self.held * self.team * 4 >= cols && self.chunk == 0;
-        let cut = self.held == 0 && self.chunk > 0;
-        team && lanes && held && (whole || cut && self.chunk.is_multiple_of(STEP * self.team))
+        let team = self.team.is_power_of_two() && self.lanes.is_multiple_of(self.team) && self.lanes > 0;
+        let split = match self.split {
+            Split::Hold(n) => (1..=4).contains(&n) && 4 * STEP * n * self.team >= cols,
+            Split::Rows => true,
+            Split::Chunks(chunk) => chunk > 0 && chunk.is_multiple_of(STEP * self.team),
+        };
+        team && split
     }
 
     /// The grid: a team for each row, or chunk of a row.
@@ -87,24 +100,22 @@ impl Layout {
     /// [`Error::Limit`](crate::Error::Limit) for rows that a lane would loop over too long.
     pub fn workgroups(&self, rows: usize, cols: usize) -> Result<Grid> {
         let chunks = self.chunks(cols);
-        let over_row = chunks.div_ceil(self.team) as u64;
-        let over_chunk = self.chunk.div_ceil(self.team) as u64;
-        // Holding, two sums and writing; or a chunk's steps and runs. Then up to 5 halvings each.
-        check_loop("softmax", over_row + over_chunk + 4 * self.held as u64 + 16)?;
+        let vec4s = self.chunk(cols).div_ceil(self.team) as u64;
+        // The row's chunks and their runs; a sum in steps and their runs, again with care (a loop over 4
+        // vec4s each), then writing; up to 7 halvings, three times, and the team's marks.
+        let steps = vec4s.div_ceil(STEP as u64);
+        check_loop("softmax", 2 * chunks as u64 + steps * (3 + STEP as u64) + vec4s + 2 + 3 * 7 + self.team as u64)?;
         Ok(fold((rows * chunks).div_ceil(self.lanes / self.team)))
     }
 
     /// How many roundings of additions lie between any one exponential and its row's sum.
     pub fn depth(&self, cols: usize) -> usize {
         let tree = self.team.ilog2() as usize;
-        let in_lane = if self.chunk == 0 {
-            self.held / STEP - 1
-        } else {
-            let steps = cols.div_ceil(4).min(self.chunk).div_ceil(STEP * self.team);
-            (steps.min(RUN) - 1) + (steps.div_ceil(RUN) - 1)
-        };
-        let chunks = self.chunks(cols);
-        let of_chunks = chunks.div_ceil(self.team) - 1 + tree.min(chunks.next_power_of_two().ilog2() as usize);
+        let steps = self.chunk(cols).min(cols.div_ceil(4)).div_ceil(STEP * self.team);
+        // Steps of a run, runs, and the last run, which is short or nothing.
+        let in_lane = (steps.min(RUN) - 1) + steps / RUN;
+        let (chunks, run) = (self.chunks(cols), self.chunk_run(cols));
+        let of_chunks = (run.min(chunks) - 1) + (chunks.div_ceil(run) - 1);
         // Four vec4s of a step, and the four components.
         2 + in_lane + 2 + tree + of_chunks
     }

@@ -2,7 +2,7 @@
 
 use mantissa::Gpu;
 use mantissa::gpu::Class;
-use mantissa::ops::softmax::{Algorithm, Element, Layout, Options, Softmax};
+use mantissa::ops::softmax::{Algorithm, Element, Layout, Options, Softmax, Split};
 use pollster::block_on;
 
 use super::Run;
@@ -157,7 +157,7 @@ fn deterministic(gpu: &Gpu) -> Outcome {
     for cols in [50, 1000, 5003, 140_001] {
         let x = Random::new(27).normals(cols, 5.0);
         let mut first = None;
-        let choices = [Class::Software, Class::Gpu].map(|c| Layout::choose(c, most, cols, true));
+        let choices = [Class::Software, Class::Gpu].map(|c| Layout::choose(c, most, (1, cols), true));
         let forced = [8, 32, 128, 256].map(|lanes| Layout { lanes, ..choices[0] });
         for layout in choices.into_iter().chain(forced) {
             let mut run = Run::of("deterministic", &x, cols);
@@ -176,7 +176,7 @@ fn deterministic(gpu: &Gpu) -> Outcome {
 /// products by their own. Where the sum is exact (ones and zeros), so are the bits.
 fn splits(gpu: &Gpu) -> Outcome {
     let cols = 16_384;
-    let layout = |team, chunk| Layout { lanes: 64, team, held: 0, chunk };
+    let layout = |team, chunk| Layout { lanes: 64, team, split: Split::Chunks(chunk) };
     let layouts = [layout(8, 128), layout(8, 512), layout(8, 4096), layout(32, 512), layout(64, 1024)];
     let random = Random::new(28).normals(cols, 5.0);
     let ones: Vec<f32> = random.iter().map(|v| if *v > 0.0 { 0.0 } else { f32::NEG_INFINITY }).collect();
@@ -212,9 +212,10 @@ fn refused(gpu: &Gpu) -> Outcome {
         Options { temperature: -2.0, ..none },
         Options { x_stride: Some(9), ..none },
         Options { input: Element::F16, x_stride: Some(11), ..none },
-        Options { layout: Some(Layout { lanes: 8, team: 3, held: 4, chunk: 0 }), ..none },
-        Options { layout: Some(Layout { lanes: 8, team: 8, held: 0, chunk: 0 }), ..none },
-        Options { layout: Some(Layout { lanes: 1 << 20, team: 8, held: 4, chunk: 0 }), ..none },
+        Options { layout: Some(Layout { lanes: 8, team: 1, split: Split::Hold(5) }), ..none },
+        Options { layout: Some(Layout { lanes: 9, team: 3, split: Split::Rows }), ..none },
+        Options { layout: Some(Layout { lanes: 8, team: 8, split: Split::Chunks(0) }), ..none },
+        Options { layout: Some(Layout { lanes: 1 << 20, team: 8, split: Split::Rows }), ..none },
     ];
     for options in wrong {
         if block_on(Softmax::new(gpu, (2, 10), options)).is_ok() {
