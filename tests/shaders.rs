@@ -9,7 +9,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
-use mantissa::gpu::{Access, Caps, Class, Linked, Op, Variant, link_op};
+use mantissa::gpu::{Access, Caps, Class, Linked, Op, Part, Variant, link_op, link_parts};
+use mantissa::ops::softmax::{Layout, Split};
 use mantissa::ops::{self, MAX_LOOP, OPS, STEP_WORDS};
 use naga::back::PipelineConstants;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -67,11 +68,22 @@ fn kernels() -> Vec<Kernel> {
         for format in if op.packed { packed } else { vec![None] } {
             for (f16, subgroups) in [(false, false), (true, false), (false, true), (true, true)] {
                 let caps = Caps { f16, subgroups, class: Class::Gpu };
-                kernels.push(Kernel { op, format, caps, linked: link_op(op, format, caps) });
+                for parts in part_lists(op) {
+                    let linked = link_parts(op, format, &parts, caps);
+                    kernels.push(Kernel { op, format, caps, linked });
+                }
             }
         }
     }
     kernels
+}
+
+/// The parts that an operation's variants choose; all links have the same capabilities.
+fn part_lists(op: &Op) -> Vec<Vec<Part>> {
+    match op.name {
+        "softmax" => ops::softmax::part_lists(),
+        _ => vec![Vec::new()],
+    }
 }
 
 /// Runs a check on every kernel and reports all that fail.
@@ -165,6 +177,12 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
             &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0), ("ROW_TILE", 8.0)],
         ],
         "rope" => &[&[("NEOX", 0.0)], &[("NEOX", 1.0)]],
+        "softmax" => &[
+            &[("STAGE", 0.0), ("TEAM", 1.0), ("HELD", 4.0), ("TAIL", 0.0)],
+            &[("STAGE", 1.0), ("MASKED", 1.0), ("LOG", 1.0), ("LOG_SUM", 1.0)],
+            &[("STAGE", 2.0), ("PASS", 1.0)],
+            &[("STAGE", 3.0), ("IN_PLACE", 1.0)],
+        ],
         "matmul" => &[
             &[("LANES", 8.0), ("SPLIT", 1.0), ("TILE_M", 16.0), ("ROW_TILE", 8.0)],
             &[("LANES", 64.0), ("SPLIT", 16.0), ("TILE_M", 1.0), ("BIAS", 1.0)],
@@ -349,7 +367,6 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
         ("argmax", ops::argmax::workgroups(vocabulary).expect("argmax")),
         ("glu", ops::glu::workgroups(wide, rows)),
         ("rms_norm", ops::rms_norm::workgroups(rows)),
-        ("softmax", ops::softmax::workgroups(1_000_000, 65_536).expect("softmax")),
     ];
     let kv = ops::kv_append::Params { width: 8_192, ..Default::default() };
     grids.push(("kv_append", ops::kv_append::workgroups(&kv, rows)));
@@ -377,6 +394,10 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
     let grid = ops::attention::workgroups(&heads, 128, rows, 8_192).expect("attention");
     grids.push(("attention", grid));
     for class in [Class::Gpu, Class::Software] {
+        for (rows, cols) in [(1, 2_000_003), (1, 1 << 30), (10_000_000, 64), (1_000_000, 65_536)] {
+            let layout = Layout::choose(class, 256, (rows, cols), cols % 2 == 1);
+            grids.push(("softmax", layout.workgroups(rows, cols).expect("softmax")));
+        }
         for m in [1, 8, rows] {
             let tile = ops::matmul::Tile::choose(class, m);
             let grid = ops::matmul::workgroups(&tile, wide / 32, vocabulary, m).expect("matmul");
@@ -395,8 +416,9 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
 /// A fold covers every group, in no more than it must.
 #[test]
 fn folding_covers_every_row() {
+    let layout = Layout { lanes: 8, team: 8, split: Split::Rows };
     for rows in [1usize, 2, 65_535, 65_536, 65_537, 131_071, 1_000_003] {
-        let [x, y, z] = ops::softmax::workgroups(rows, 10).expect("short rows");
+        let [x, y, z] = layout.workgroups(rows, 10).expect("short rows");
         let groups = x as usize * y as usize;
         assert!(x <= WIDEST && y <= WIDEST && z == 1, "{rows}: {x} × {y} × {z}");
         assert!((rows..rows + y as usize).contains(&groups), "{rows}: {x} × {y}");
@@ -407,10 +429,21 @@ fn folding_covers_every_row() {
 /// shape that it takes stays below the driver's limit, and the next one is refused.
 #[test]
 fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
-    // softmax, LANES 256: two loops over the row, and 8 halvings.
-    let softmax = |cols: usize| (2 * cols.div_ceil(256) + 8) as u64;
-    let largest = boundary(|cols| ops::softmax::workgroups(1, cols).is_ok());
-    assert!(softmax(largest) <= MAX_LOOP && softmax(largest + 1) > MAX_LOOP, "softmax {largest}");
+    // softmax: the chunks and their runs; a chunk's steps and runs quickly, again carefully with a
+    // loop over the step's 4 vec4s; what is written; halvings (three times) and the team's marks.
+    for (team, split) in [(1, Split::Rows), (8, Split::Rows), (8, Split::Chunks(65_536))] {
+        let layout = Layout { lanes: 64, team, split };
+        let exact = |cols: usize| {
+            let (chunks, chunk) = (layout.chunks(cols), layout.chunk(cols));
+            let steps = chunk.div_ceil(4 * team);
+            let runs = chunks.isqrt() + 1;
+            let sums = 2 * steps + steps.div_ceil(8) + 4 * steps;
+            chunks + runs + sums + chunk.div_ceil(team) + 3 * 3 + team
+        };
+        let largest = boundary(|cols| layout.workgroups(1, cols).is_ok());
+        assert!(exact(largest) as u64 <= MAX_LOOP, "{layout:?} takes {largest}");
+        assert!(largest >= 150_000, "{layout:?} takes {largest} only");
+    }
 
     // argmax, LANES 256: one loop over the row, and 8 halvings.
     let argmax = |cols: usize| (cols.div_ceil(256) + 8) as u64;

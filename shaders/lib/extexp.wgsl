@@ -36,34 +36,33 @@ fn pair_exp4(x: vec4<f32>) -> Pair4 {
     return Pair4(exp_polynomial(t), n);
 }
 
-// Any x. From EXP_FAR on the exponent is monotone in x and grows by at least 1 from float to float;
-// beyond 2^126 x counts as 2^126. PAIR_ZERO.e gives PAIR_ZERO, −PAIR_ZERO.e the mark (1, 1.6e38).
-fn pair_exp(x: f32) -> Pair {
-    if abs(x) >= EXP_NEAR {
-        return pair_exp_far(x);
-    }
-    let p = pair_exp4(vec4<f32>(x));
-    return Pair(p.v.x, p.e.x);
-}
-
-// n of up to 24 bits in two halves: all but the last difference is exact.
-fn pair_exp_far(x: f32) -> Pair {
-    if abs(x) > PAIR_MARK {
-        return Pair(select(0.0, 1.0, x > 0.0), x);
-    }
-    if abs(x) >= EXP_FAR {
-        let a = min(abs(x), 0x1p126);
-        return Pair(1.0, sign(x) * bitcast<f32>(bitcast<u32>(a) + 0x400000u));
-    }
-    let n = round(x * LOG2_E);
-    let high = round(n * 0x1p-12) * 0x1p12;
+// Any x, without branches. From EXP_FAR on the exponent is monotone in x and grows by at least 1 from
+// float to float; beyond 2^126 x counts as 2^126. PAIR_ZERO.e gives PAIR_ZERO, −PAIR_ZERO.e the mark
+// (1, 1.6e38).
+fn pair_exp_any4(x: vec4<f32>) -> Pair4 {
+    let size = abs(x);
+    let is_near = size < vec4<f32>(EXP_NEAR);
+    let is_far = size >= vec4<f32>(EXP_FAR);
+    let is_mark = size > vec4<f32>(PAIR_MARK);
+    let y = select(x, vec4<f32>(), is_far);
+    // n of up to 24 bits in two halves: all but the last difference is exact.
+    let n = round(y * LOG2_E);
+    let high = select(round(n * 0x1p-12) * 0x1p12, vec4<f32>(), is_near);
     let low = n - high;
-    var t = (((x - high * LN2_1) - low * LN2_1) - high * LN2_2) - low * LN2_2;
+    var t = (((y - high * LN2_1) - low * LN2_1) - high * LN2_2) - low * LN2_2;
     t -= n * LN2_3;
     // x·log2 e has an ulp of up to 1, so n may be off by one.
-    let k = round(t * LOG2_E);
+    let k = select(round(t * LOG2_E), vec4<f32>(), is_near);
     t = (t - k * LN2_1) - k * LN2_2;
-    return Pair(exp_polynomial(vec4<f32>(t)).x, n + k);
+    let bits = bitcast<vec4<u32>>(min(size, vec4<f32>(0x1p126))) + vec4<u32>(0x400000u);
+    let coarse = sign(x) * bitcast<vec4<f32>>(bits);
+    let e = select(select(n + k, coarse, is_far), x, is_mark);
+    return Pair4(select(exp_polynomial(t), vec4<f32>(), is_mark & (x < vec4<f32>())), e);
+}
+
+fn pair_exp(x: f32) -> Pair {
+    let p = pair_exp_any4(vec4<f32>(x));
+    return Pair(p.v.x, p.e.x);
 }
 
 // 2^d for an integral d ≤ 0: exact on every device, 0 below −126. The lower of d and −127 by bits,

@@ -17,11 +17,8 @@ fn hold_seen(z: vec4<f32>, gone: vec4<bool>) -> Held {
 }
 
 fn hold_any(z: vec4<f32>) -> Held {
-    let a = pair_exp(z.x);
-    let b = pair_exp(z.y);
-    let c = pair_exp(z.z);
-    let d = pair_exp(z.w);
-    return Held(z, vec4<f32>(a.v, b.v, c.v, d.v), vec4<f32>(a.e, b.e, c.e, d.e));
+    let p = pair_exp_any4(z);
+    return Held(z, p.v, p.e);
 }
 
 fn start(before: Pair, pass_index: u32) -> Pair4 {

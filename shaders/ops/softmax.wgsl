@@ -52,8 +52,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> before: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> pairs: array<u32>;
 
-var<workgroup> team_v: array<f32, LANES>;
-var<workgroup> team_e: array<f32, LANES>;
+var<workgroup> team_pairs: array<vec2<f32>, LANES>;
 var<workgroup> team_care: array<u32, LANES>;
 
 const MAGNITUDE = 0x7fffffffu;
@@ -110,10 +109,7 @@ fn carefully(row: Row, i: u32) -> Held {
     if MASKED {
         extra = mask_bits(row.mask, at);
     }
-    let z = vec4<f32>(
-        careful(bits.x, extra.x), careful(bits.y, extra.y), careful(bits.z, extra.z),
-        careful(bits.w, extra.w),
-    );
+    let z = careful(bits, extra, row.scale);
     let column = 4u * i + vec4<u32>(0u, 1u, 2u, 3u);
     return hold_any(select(z, vec4<f32>(PAIR_ZERO.e), column >= vec4<u32>(row.end)));
 }
@@ -143,22 +139,22 @@ fn fold_four(sum: Pair4, four: Four, pass_index: u32) -> Pair4 {
 }
 
 // scale·x + mask of any bits, without an overflow on the way; the marks for what is no number.
-fn careful(x: u32, extra: u32) -> f32 {
-    if spoils(x) || spoils(extra) {
-        return -PAIR_ZERO.e;
-    }
-    if x == NEGATIVE_INF || extra == NEGATIVE_INF {
-        return PAIR_ZERO.e;
-    }
-    let far = (bitcast<f32>(x) * 0x1p-66) * params.scale;
-    // Selected before it is multiplied, so that no product overflows.
-    let near = select(bitcast<f32>(x), 0.0, abs(far) >= 0x1p60) * params.scale;
-    let z = select(near, sign(far) * 0x1p126, abs(far) >= 0x1p60);
-    return clamp(z + clamp(bitcast<f32>(extra), -0x1p126, 0x1p126), -0x1p126, 0x1p126);
+fn careful(x: vec4<u32>, extra: vec4<u32>, scale: f32) -> vec4<f32> {
+    let spoilt = spoils(x) | spoils(extra);
+    let gone = (x == vec4<u32>(NEGATIVE_INF)) | (extra == vec4<u32>(NEGATIVE_INF));
+    // Selected before they are multiplied, so that no operand and no product is infinite.
+    let number = bitcast<vec4<f32>>(select(x, vec4<u32>(), spoilt | gone));
+    let far = (number * 0x1p-66) * scale;
+    let is_far = abs(far) >= vec4<f32>(0x1p60);
+    let scaled = select(select(number, vec4<f32>(), is_far) * scale, sign(far) * 0x1p126, is_far);
+    let most = vec4<f32>(0x1p126);
+    let added = clamp(bitcast<vec4<f32>>(select(extra, vec4<u32>(), spoilt | gone)), -most, most);
+    let z = select(clamp(scaled + added, -most, most), vec4<f32>(PAIR_ZERO.e), gone);
+    return select(z, vec4<f32>(-PAIR_ZERO.e), spoilt);
 }
 
-fn spoils(bits: u32) -> bool {
-    return (bits & MAGNITUDE) >= INF && bits != NEGATIVE_INF;
+fn spoils(bits: vec4<u32>) -> vec4<bool> {
+    return ((bits & vec4<u32>(MAGNITUDE)) >= vec4<u32>(INF)) & (bits != vec4<u32>(NEGATIVE_INF));
 }
 
 fn gather(sum: Pair4) -> Pair {
@@ -170,42 +166,26 @@ fn gather(sum: Pair4) -> Pair {
     );
 }
 
-// The sum over the lanes of a team; all lanes of the workgroup must call it.
+// The sum over the lanes of a team, in a tree; all lanes of the workgroup must call it.
 fn team_sum(lane: u32, mine: Pair) -> Pair {
     if TEAM == 1u {
         return mine;
     }
     let first = lane / TEAM * TEAM;
+    var sum = mine;
     workgroupBarrier();
-    team_v[lane] = mine.v;
-    team_e[lane] = mine.e;
+    team_pairs[lane] = vec2<f32>(mine.v, mine.e);
     workgroupBarrier();
-    for (var n = TEAM / 2u; n >= 8u; n /= 2u) {
+    for (var n = TEAM / 2u; n > 0u; n /= 2u) {
         if lane - first < n {
-            let sum = join(at_lane(lane), at_lane(lane + n));
-            team_v[lane] = sum.v;
-            team_e[lane] = sum.e;
+            let other = team_pairs[lane + n];
+            sum = join(sum, Pair(other.x, other.y));
+            team_pairs[lane] = vec2<f32>(sum.v, sum.e);
         }
         workgroupBarrier();
     }
-    if TEAM == 2u {
-        return join(at_lane(first), at_lane(first + 1u));
-    }
-    if TEAM == 4u {
-        return four_lanes(first, 1u);
-    }
-    return join(four_lanes(first, 2u), four_lanes(first + 1u, 2u));
-}
-
-fn four_lanes(at: u32, apart: u32) -> Pair {
-    return join(
-        join(at_lane(at), at_lane(at + 2u * apart)),
-        join(at_lane(at + apart), at_lane(at + 3u * apart)),
-    );
-}
-
-fn at_lane(lane: u32) -> Pair {
-    return Pair(team_v[lane], team_e[lane]);
+    let total = team_pairs[first];
+    return Pair(total.x, total.y);
 }
 
 // The sum of a chunk, and whether it needed care.

@@ -14,17 +14,26 @@ use mantissa::ops::softmax::{
 };
 use pollster::block_on;
 
-use crate::support::{Case, Expect, Outcome, U, compare, in_place, input, output, run, words};
+use crate::support::{
+    Case, Expect, Outcome, Random, U, case, compare, in_place, input, output, run, words,
+};
 
-/// On every device.
+/// On every device: each kernel once.
 pub fn trials() -> Vec<(String, Case)> {
+    vec![case("each_kernel", each_kernel)]
+}
+
+/// On devices with nothing masked off: no kernel of softmax uses f16 or subgroups.
+pub fn long_trials() -> Vec<(String, Case)> {
     cases::trials().into_iter().chain(numbers::trials()).collect()
 }
 
-/// Long rows and long lists, on devices with nothing masked off: no kernel of softmax uses f16 or
-/// subgroups.
-pub fn long_trials() -> Vec<(String, Case)> {
-    numbers::long_trials()
+fn each_kernel(gpu: &Gpu) -> Outcome {
+    for (rows, cols) in [(9, 50), (70, 300), (2, 5000)] {
+        let x = Random::new(4).normals(rows * cols, 10.0);
+        Run::of("each kernel", &x, cols).check(gpu)?;
+    }
+    Ok(())
 }
 
 /// Relative error of an exponential; the same wherever `most` lies below where order alone counts.

@@ -44,11 +44,11 @@ impl Layout {
         let software = class == Class::Software;
         let lanes = if software { 8 } else { 64 };
         match cols {
-            ..=128 if deterministic => Self { lanes, team: 8, split: Split::Hold(1) },
+            ..=64 if deterministic => Self { lanes: 64, team: 1, split: Split::Hold(cols.div_ceil(16)) },
             ..=4096 if deterministic => Self { lanes, team: 8, split: Split::Rows },
             _ if deterministic => Self::chunked(lanes, 8, 256, cols),
             // A lane a row: barriers are dear.
-            ..=64 if software => Self { lanes, team: 1, split: Split::Hold(cols.div_ceil(16)) },
+            ..=64 if software => Self { lanes: 64, team: 1, split: Split::Hold(cols.div_ceil(16)) },
             ..=65_536 if software && rows >= 64 => Self { lanes, team: 1, split: Split::Rows },
             _ if software => Self::chunked(lanes, 8, 1024, cols),
             _ if cols <= most.min(256) * 16 => {

@@ -48,7 +48,7 @@ fn scale(gpu: &Gpu) -> Outcome {
 /// Masks of as many rows, of fewer, with −inf in part and in whole, with NaN and large values.
 fn mask(gpu: &Gpu) -> Outcome {
     let mut random = Random::new(21);
-    for cols in [5, 64, 300, 1100] {
+    for cols in [5, 63, 301] {
         let x = random.normals(6 * cols, 3.0);
         for mask_rows in [1, 3, 6] {
             let mut mask = random.normals(mask_rows * cols, 2.0);
@@ -65,7 +65,7 @@ fn mask(gpu: &Gpu) -> Outcome {
                 mask[cols + 1] = 2e4;
                 mask[2 * cols + 2] = -3e38;
             }
-            let algorithm = if cols == 300 { Algorithm::Online } else { Algorithm::TwoPass };
+            let algorithm = if cols == 5 { Algorithm::Online } else { Algorithm::TwoPass };
             let mut run = Run::of("masked", &x, cols);
             run.mask = &mask;
             run.options = Options { algorithm, scale: 0.5, ..Options::default() };
@@ -78,7 +78,7 @@ fn mask(gpu: &Gpu) -> Outcome {
 /// Rows that see one value more each; a NaN behind the limit is not seen.
 fn causal(gpu: &Gpu) -> Outcome {
     let mut random = Random::new(22);
-    for (rows, cols, positions) in [(9, 9, [0, 4]), (5, 300, [0, 297]), (6, 1100, [1, 1023])] {
+    for (rows, cols, positions) in [(9, 9, [0, 4]), (6, 1100, [1, 1023])] {
         let mut x = random.normals(rows * cols, 3.0);
         x[cols - 1] = f32::NAN;
         for position in positions {
@@ -92,7 +92,7 @@ fn causal(gpu: &Gpu) -> Outcome {
 
 fn packed_f16(gpu: &Gpu) -> Outcome {
     let mut random = Random::new(23);
-    for cols in [1, 2, 3, 63, 64, 257, 1031] {
+    for cols in [3, 16, 1031] {
         let mut x = random.normals(3 * cols, 3.0);
         x[cols - 1] = 6e-8;
         x[2 * cols - 1] = f32::NEG_INFINITY;
@@ -112,7 +112,7 @@ fn packed_f16(gpu: &Gpu) -> Outcome {
 }
 
 fn in_place(gpu: &Gpu) -> Outcome {
-    for cols in [3, 128, 1001, 5000] {
+    for cols in [3, 5000] {
         let x = Random::new(24).normals(2 * cols, 3.0);
         for algorithm in [Algorithm::TwoPass, Algorithm::ThreePass] {
             let mut run = Run::of("in place", &x, cols);
@@ -125,7 +125,7 @@ fn in_place(gpu: &Gpu) -> Outcome {
 
 /// What lies between the rows is neither read nor written.
 fn strides(gpu: &Gpu) -> Outcome {
-    for (cols, x_stride, y_stride) in [(5, 8, 7), (61, 63, 64), (1100, 1104, 1101)] {
+    for (cols, x_stride, y_stride) in [(5, 8, 7), (1100, 1104, 1101)] {
         let x = Random::new(25).normals(4 * cols, 3.0);
         let mut run = Run::of("strided", &x, cols);
         (run.options.x_stride, run.options.y_stride) = (Some(x_stride), Some(y_stride));
@@ -136,7 +136,7 @@ fn strides(gpu: &Gpu) -> Outcome {
 
 fn logarithm(gpu: &Gpu) -> Outcome {
     let mut random = Random::new(26);
-    for (cols, spread) in [(1, 1.0), (63, 30.0), (700, 1e4), (1500, 1e5), (1500, 3.0)] {
+    for (cols, spread) in [(1, 1.0), (63, 30.0), (1501, 1e4), (1501, 1e6), (1501, 3.0)] {
         let mut x = random.normals(3 * cols, spread);
         if cols > 1 {
             x[0] = f32::NEG_INFINITY;
@@ -154,11 +154,11 @@ fn logarithm(gpu: &Gpu) -> Outcome {
 /// The layouts that a CPU and a GPU choose, and workgroups of other sizes: the same bits.
 fn deterministic(gpu: &Gpu) -> Outcome {
     let most = gpu.limits().max_compute_invocations_per_workgroup as usize;
-    for cols in [50, 1000, 5003, 140_001] {
+    for cols in [50, 1003, 140_001] {
         let x = Random::new(27).normals(cols, 5.0);
         let mut first = None;
         let choices = [Class::Software, Class::Gpu].map(|c| Layout::choose(c, most, (1, cols), true));
-        let forced = [8, 32, 128, 256].map(|lanes| Layout { lanes, ..choices[0] });
+        let forced = [8, 256].map(|lanes| Layout { lanes, ..choices[0] });
         for layout in choices.into_iter().chain(forced) {
             let mut run = Run::of("deterministic", &x, cols);
             run.options.layout = Some(layout);
@@ -177,7 +177,7 @@ fn deterministic(gpu: &Gpu) -> Outcome {
 fn splits(gpu: &Gpu) -> Outcome {
     let cols = 16_384;
     let layout = |team, chunk| Layout { lanes: 64, team, split: Split::Chunks(chunk) };
-    let layouts = [layout(8, 128), layout(8, 512), layout(8, 4096), layout(32, 512), layout(64, 1024)];
+    let layouts = [layout(8, 128), layout(8, 512), layout(8, 4096), layout(64, 1024)];
     let random = Random::new(28).normals(cols, 5.0);
     let ones: Vec<f32> = random.iter().map(|v| if *v > 0.0 { 0.0 } else { f32::NEG_INFINITY }).collect();
     for (x, exact) in [(&random, false), (&ones, true)] {
