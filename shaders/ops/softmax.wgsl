@@ -126,12 +126,20 @@ fn four_quickly(row: Row, i: u32, most: u32, watch: ptr<function, Watch>) -> Fou
 }
 
 fn four_carefully(row: Row, i: u32) -> Four {
-    let none = hold_any(vec4<f32>(PAIR_ZERO.e));
-    var four = array<Held, STEP>(none, none, none, none);
+    var four: Four;
     for (var j = 0u; j < params.step; j++) {
-        four[j] = carefully(row, i + j * TEAM);
+        let held = carefully(row, i + j * TEAM);
+        if j == 0u {
+            four.a = held;
+        } else if j == 1u {
+            four.b = held;
+        } else if j == 2u {
+            four.c = held;
+        } else {
+            four.d = held;
+        }
     }
-    return Four(four[0], four[1], four[2], four[3]);
+    return four;
 }
 
 fn fold_four(sum: Pair4, four: Four, pass_index: u32) -> Pair4 {
