@@ -127,7 +127,8 @@ mod tests {
     #[inline(always)]
     fn truth(x: f32, n: f32) -> f64 {
         let (x, n) = (f64::from(x), f64::from(n));
-        let t = (x - n * 6.931_471_803_691_238_2e-1) - n * 1.908_214_929_270_587_7e-10;
+        let t = (x - n * f64::from_bits(0x3fe6_2e42_fee0_0000))
+            - n * f64::from_bits(0x3dea_39ef_3579_3c76);
         INVERSE_FACTORIALS.iter().rev().fold(0.0, |sum, c| sum * t + c)
     }
 
@@ -164,7 +165,8 @@ mod tests {
         let cut = |i: u64| from + (u64::from(to - from) * i / PARTS) as u32;
         let next = AtomicU64::new(0);
         let parts = || std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-        let work = || parts().take_while(|i| *i < PARTS).map(|i| beyond::<M>(cut(i), cut(i + 1))).sum();
+        let work =
+            || parts().take_while(|i| *i < PARTS).map(|i| beyond::<M>(cut(i), cut(i + 1))).sum();
         std::thread::scope(|scope| {
             let threads: [_; 2] = std::array::from_fn(|_| scope.spawn(work));
             threads.into_iter().map(|t| -> u32 { t.join().expect("no panic") }).sum()

@@ -199,8 +199,10 @@ impl Softmax {
     /// for a row that is too long; what the device says.
     pub async fn new(gpu: &Gpu, (rows, cols): (usize, usize), options: Options) -> Result<Self> {
         let limits = gpu.limits();
-        let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-        let chosen = || Layout::choose(gpu.caps().class, most as usize, (rows, cols), options.deterministic);
+        let most =
+            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        let chosen =
+            || Layout::choose(gpu.caps().class, most as usize, (rows, cols), options.deterministic);
         let layout = options.layout.unwrap_or_else(chosen);
         if !layout.is_valid(cols) || layout.lanes > most as usize {
             let expected = format!("a layout for rows of {cols} and at most {most} lanes");
@@ -214,8 +216,10 @@ impl Softmax {
         for _ in 0..folds {
             sums.push(Buffer::new(gpu, "softmax sums", 4 * rows * layout.chunks(cols)).await?);
         }
-        let spare =
-            [Buffer::new(gpu, "softmax spare", 4).await?, Buffer::new(gpu, "softmax spare", 4).await?];
+        let spare = [
+            Buffer::new(gpu, "softmax spare", 4).await?,
+            Buffer::new(gpu, "softmax spare", 4).await?,
+        ];
         Ok(Self { rows, cols, options, layout, params, sums, spare })
     }
 
@@ -281,7 +285,8 @@ impl Softmax {
         let Options { input, output, mask_rows, .. } = self.options;
         let (rows, cols) = (self.rows, self.cols);
         let words = |rows: usize, stride: u32, element: Element| {
-            let values = rows.saturating_sub(1) as u64 * u64::from(stride) + element.stride(cols) as u64;
+            let values =
+                rows.saturating_sub(1) as u64 * u64::from(stride) + element.stride(cols) as u64;
             values / element.per_word() as u64
         };
         let x = words(rows, self.params.x_stride, input);
@@ -354,8 +359,12 @@ pub fn part_lists() -> Vec<Vec<Part>> {
         ] {
             for stride in [3, 4] {
                 let options = Options { algorithm, input, output, ..Options::default() };
-                let params =
-                    Params { x_stride: stride, y_stride: stride, mask_stride: stride, ..Params::default() };
+                let params = Params {
+                    x_stride: stride,
+                    y_stride: stride,
+                    mask_stride: stride,
+                    ..Params::default()
+                };
                 lists.push(parts(&options, &params));
             }
         }
@@ -398,7 +407,11 @@ fn effective_scale(options: &Options) -> Result<f32> {
     let Options { scale, temperature, .. } = *options;
     if !(temperature.is_finite() && temperature > 0.0) {
         let value = temperature.to_string();
-        return Err(Error::InvalidOption { name: "temperature", value, allowed: "finite and above 0" });
+        return Err(Error::InvalidOption {
+            name: "temperature",
+            value,
+            allowed: "finite and above 0",
+        });
     }
     let scale = scale / temperature;
     if !(0.0..=MAX_SCALE).contains(&scale) {
@@ -413,7 +426,10 @@ fn stride_of(asked: Option<usize>, element: Element, (rows, cols): (usize, usize
     let tight = element.stride(cols);
     let stride = asked.unwrap_or(if rows == 1 { cols.next_multiple_of(4) } else { tight });
     if stride < tight || !stride.is_multiple_of(element.per_word()) {
-        return Err(shape(format!("a stride of whole words, at least {tight}"), &stride.to_string()));
+        return Err(shape(
+            format!("a stride of whole words, at least {tight}"),
+            &stride.to_string(),
+        ));
     }
     let total = rows.checked_mul(stride).filter(|n| u32::try_from(*n).is_ok());
     if total.is_none() {
@@ -443,7 +459,8 @@ pub async fn softmax_with(
     options: Options,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
     let rows = super::rows_of("softmax", x.len(), cols)?;
-    let mask_rows = mask.map_or(Ok(0), |mask| super::rows_of("softmax's mask", mask.len(), cols))?;
+    let mask_rows =
+        mask.map_or(Ok(0), |mask| super::rows_of("softmax's mask", mask.len(), cols))?;
     if mask.is_some() && mask_rows == 0 {
         return Err(shape("a mask of at least one row".into(), "none"));
     }

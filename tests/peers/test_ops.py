@@ -239,6 +239,28 @@ def test_softmax(case, mantissa, adapter):
     assert np.all(np.abs(given - right) <= softmax_limit(x, right))
 
 
+@pytest.mark.parametrize("algorithm", ["two-pass", "three-pass", "online"])
+def test_softmax_options(algorithm, mantissa, adapter):
+    """Scale, temperature, mask and causal limit together, and the logarithm, by each algorithm. The
+    argument is rounded twice on its way (scale, mask); its size is what those roundings cost."""
+    rng = generator("options")
+    x = (rng.standard_normal((6, 300)) * 5).astype(np.float32)
+    mask = rng.standard_normal((3, 300)).astype(np.float32)
+    mask[1, ::3] = -np.inf
+    z = x.astype(np.float64) * np.float64(np.float32(0.5) / np.float32(0.75)) + np.tile(mask, (2, 1))
+    z[np.arange(300)[None] > 100 + np.arange(6)[:, None]] = -np.inf
+    right = softmax(z)
+    limit = softmax_limit(np.where(np.isinf(z), -104, z), right) + right * 4 * U * 30
+    common = ("--algorithm", algorithm, "--scale", "0.5", "--temperature", "0.75", "--causal", "100",
+              "--deterministic")
+    given = mantissa.op("softmax", adapter, arguments=common, x=x, mask=mask)
+    logs = mantissa.op("softmax", adapter, arguments=(*common, "--log"), x=x, mask=mask)
+    assert np.all(np.abs(given - right) <= limit)
+    seen = right > 0
+    assert np.all(np.isneginf(logs[~seen]))
+    assert np.all(np.abs(logs[seen] - np.log(right[seen])) <= 1e-5)
+
+
 def test_softmax_of_nothing_and_of_nan(mantissa, adapter):
     """An all-masked row gives zeros; +inf or NaN gives NaN across that row and no other."""
     x = generator("nan").standard_normal((5, 70)).astype(np.float32)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use mantissa::formats::{self, FormatRef};
-use mantissa::ops;
+use mantissa::ops::{self, softmax};
 
 use crate::args::{GpuArgs, format};
 use crate::engine::open_gpu;
@@ -25,6 +25,7 @@ pub enum Command {
 }
 
 #[derive(Args)]
+#[command(allow_negative_numbers = true)]
 pub struct Softmax {
     /// float32, any shape
     #[arg(long = "in", value_name = "X.npy")]
@@ -35,15 +36,40 @@ pub struct Softmax {
     /// How the exponentials are summed
     #[arg(long, value_enum, default_value_t = Algorithm::TwoPass)]
     algorithm: Algorithm,
+    /// Multiply the values first
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    scale: f32,
+    /// Divide the values first
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    temperature: f32,
+    /// float32, rows of as many columns, added to the scaled rows, again from the first when they end
+    #[arg(long, value_name = "M.npy")]
+    mask: Option<PathBuf>,
+    /// Row i sees its first POSITION + i + 1 values only
+    #[arg(long, value_name = "POSITION")]
+    causal: Option<usize>,
+    /// The logarithm of the softmax
+    #[arg(long)]
+    log: bool,
+    /// Add in an order that does not depend on the adapter
+    #[arg(long)]
+    deterministic: bool,
+    /// float32, one log-sum-exp per row
+    #[arg(long, value_name = "L.npy")]
+    log_sum_exp: Option<PathBuf>,
     #[command(flatten)]
     gpu: GpuArgs,
 }
 
-/// The algorithms of softmax; there is one so far.
+/// The algorithms of softmax.
 #[derive(ValueEnum, Clone, Copy)]
 enum Algorithm {
     /// Two passes over (mantissa, exponent) pairs
     TwoPass,
+    /// Maximum, sum, quotient
+    ThreePass,
+    /// A sum relative to a running maximum, then the quotient
+    Online,
 }
 
 #[derive(Args)]
@@ -97,20 +123,47 @@ pub struct Quantize {
 /// Runs the kernel.
 pub async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Softmax(args) => softmax(args).await,
+        Command::Softmax(args) => run_softmax(args).await,
         Command::Matmul(args) => matmul(args).await,
         Command::Dequantize(args) => dequantize(args).await,
         Command::Quantize(args) => quantize(args).await,
     }
 }
 
-async fn softmax(args: Softmax) -> Result<()> {
+async fn run_softmax(args: Softmax) -> Result<()> {
     let x = npy::read_f32(&args.input)?;
     let (_, columns) = x.rows_and_columns().with_context(|| shown(&args.input))?;
+    let mask = args.mask.as_deref().map(|path| mask(path, columns)).transpose()?;
+    let algorithm = match args.algorithm {
+        Algorithm::TwoPass => softmax::Algorithm::TwoPass,
+        Algorithm::ThreePass => softmax::Algorithm::ThreePass,
+        Algorithm::Online => softmax::Algorithm::Online,
+    };
+    let options = softmax::Options {
+        algorithm,
+        scale: args.scale,
+        temperature: args.temperature,
+        causal: args.causal,
+        log: args.log,
+        deterministic: args.deterministic,
+        ..Default::default()
+    };
     let gpu = open_gpu(&args.gpu).await?;
-    let Algorithm::TwoPass = args.algorithm;
-    let y = ops::softmax::softmax(&gpu, &x.data, columns).await?;
+    let (y, sums) = softmax::softmax_with(&gpu, &x.data, columns, mask.as_deref(), options).await?;
+    if let Some(path) = &args.log_sum_exp {
+        npy::write(path, &x.shape[..x.shape.len() - 1], &sums)?;
+    }
     npy::write(&args.out, &x.shape, &y)
+}
+
+/// The values of a mask for rows of so many columns.
+fn mask(path: &Path, columns: usize) -> Result<Vec<f32>> {
+    let mask = npy::read_f32(path)?;
+    let (_, found) = mask.rows_and_columns().with_context(|| shown(path))?;
+    if found != columns {
+        bail!("{}: rows of {found} do not fit rows of {columns}", shown(path));
+    }
+    Ok(mask.data)
 }
 
 async fn dequantize(args: Dequantize) -> Result<()> {

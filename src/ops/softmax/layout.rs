@@ -40,11 +40,18 @@ impl Layout {
     /// The default for `rows` rows of `cols` values on this kind of machine, whose workgroups may
     /// have `most` lanes. Deterministic layouts depend on the machine in `lanes` only, and not on
     /// the number of rows.
-    pub fn choose(class: Class, most: usize, (rows, cols): (usize, usize), deterministic: bool) -> Self {
+    pub fn choose(
+        class: Class,
+        most: usize,
+        (rows, cols): (usize, usize),
+        deterministic: bool,
+    ) -> Self {
         let software = class == Class::Software;
         let lanes = if software { 8 } else { 64 };
         match cols {
-            ..=64 if deterministic => Self { lanes: 64, team: 1, split: Split::Hold(cols.div_ceil(16)) },
+            ..=64 if deterministic => {
+                Self { lanes: 64, team: 1, split: Split::Hold(cols.div_ceil(16)) }
+            }
             ..=4096 if deterministic => Self { lanes, team: 8, split: Split::Rows },
             _ if deterministic => Self::chunked(lanes, 8, 256, cols),
             // A lane a row: barriers are dear.
@@ -85,7 +92,8 @@ impl Layout {
 
     /// Whether the kernel can run it for such rows.
     pub(super) fn is_valid(&self, cols: usize) -> bool {
-        let team = self.team.is_power_of_two() && self.lanes.is_multiple_of(self.team) && self.lanes > 0;
+        let team =
+            self.team.is_power_of_two() && self.lanes.is_multiple_of(self.team) && self.lanes > 0;
         let split = match self.split {
             Split::Hold(n) => (1..=4).contains(&n) && 4 * STEP * n * self.team >= cols,
             Split::Rows => true,
@@ -104,7 +112,10 @@ impl Layout {
         // The row's chunks and their runs; a sum in steps and their runs, again with care (a loop over 4
         // vec4s each), then writing; up to 7 halvings, three times, and the team's marks.
         let steps = vec4s.div_ceil(STEP as u64);
-        check_loop("softmax", 2 * chunks as u64 + steps * (3 + STEP as u64) + vec4s + 2 + 3 * 7 + self.team as u64)?;
+        check_loop(
+            "softmax",
+            2 * chunks as u64 + steps * (3 + STEP as u64) + vec4s + 2 + 3 * 7 + self.team as u64,
+        )?;
         Ok(fold((rows * chunks).div_ceil(self.lanes / self.team)))
     }
 

@@ -6,9 +6,7 @@ use mantissa::ops::EXTEXP;
 use mantissa::ops::softmax::{Algorithm, Options};
 
 use super::{Run, by_all, exp_error, nmse};
-use crate::support::{
-    Case, Expect, Outcome, Random, case, compare, input, output, run, words,
-};
+use crate::support::{Case, Expect, Outcome, Random, case, compare, input, output, run, words};
 
 /// In registers, in a chunk, in several; whole vec4s and not.
 const LENGTHS: [usize; 11] = [1, 2, 3, 15, 16, 49, 63, 129, 1028, 4099, 12_289];
@@ -63,7 +61,8 @@ fn wide(gpu: &Gpu) -> Outcome {
             let x: Vec<f32> = (0..cols).map(uniform).collect();
             by_all(gpu, &format!("within {most}"), &x, cols)?;
             // Neighbours near the top and bottom of the range, so that many of them count.
-            let near: Vec<f32> = x.iter().map(|v| most as f32 - v.abs() * (9.0 / most as f32)).collect();
+            let near: Vec<f32> =
+                x.iter().map(|v| most as f32 - v.abs() * (9.0 / most as f32)).collect();
             by_all(gpu, &format!("near {most}"), &near, cols)?;
             let low: Vec<f32> = near.iter().map(|v| v - 2.0 * most as f32).collect();
             by_all(gpu, &format!("near -{most}"), &low, cols)?;
@@ -141,7 +140,8 @@ fn not_a_number(gpu: &Gpu) -> Outcome {
 /// Results around the smallest normal float and below.
 fn subnormal(gpu: &Gpu) -> Outcome {
     for cols in [63, 2001] {
-        let x: Vec<f32> = (0..cols).map(|i| if i == 0 { 0.0 } else { -85.0 - i as f32 / 97.0 }).collect();
+        let x: Vec<f32> =
+            (0..cols).map(|i| if i == 0 { 0.0 } else { -85.0 - i as f32 / 97.0 }).collect();
         by_all(gpu, "subnormal results", &x, cols)?;
     }
     Ok(())
@@ -204,7 +204,8 @@ fn random_rows(gpu: &Gpu) -> Outcome {
             let run = Run::of("random", &x, cols);
             let (y, _) = run.results(gpu)?;
             let right = run.answers().into_iter().flat_map(|a| a.y);
-            let want: Vec<Expect> = right.map(|y| Expect::Near(y, 4e-7 * y + 2f64.powi(-126))).collect();
+            let want: Vec<Expect> =
+                right.map(|y| Expect::Near(y, 4e-7 * y + 2f64.powi(-126))).collect();
             compare(&format!("4e-7, rows of {cols}, N(0, {spread})"), &y, &want)?;
         }
     }
@@ -257,7 +258,8 @@ fn exponential(gpu: &Gpu) -> Outcome {
     for (x, pair) in x.iter().zip(got.chunks_exact(2)) {
         let e = f64::from(f32::from_bits(pair[1]));
         // fdlibm's split of ln 2: exact products, since e has 24 bits at most.
-        let t = (f64::from(*x) - e * 6.931_471_803_691_238_2e-1) - e * 1.908_214_929_270_587_7e-10;
+        let t = (f64::from(*x) - e * f64::from_bits(0x3fe6_2e42_fee0_0000))
+            - e * f64::from_bits(0x3dea_39ef_3579_3c76);
         if e.fract() != 0.0 || t.abs() > 0.36 {
             return Err(format!("exp({x:e}) has the exponent {e}").into());
         }
