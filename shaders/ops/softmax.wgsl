@@ -196,7 +196,12 @@ fn team_sum(lane: u32, mine: Pair) -> Pair {
     return Pair(total.x, total.y);
 }
 
-// The sum of a chunk, and whether it needed care.
+// Steps from vec4 `first` to `last` of a row that are loaded quickly.
+fn whole_steps(row: Row, first: u32, last: u32) -> u32 {
+    return (max(min(last, row.end / 4u), first) - first) / (STEP * TEAM);
+}
+
+// The sum of a chunk, and whether a whole step of it needed care.
 struct Chunk { sum: Pair, careful: bool }
 
 // vec4s first + p, first + p + TEAM, .. before `last` of a row, STEP of them at a time. A step's place
@@ -205,7 +210,7 @@ fn fold_chunk(row: Row, p: u32, first: u32, last: u32, total: Pair, pass_index: 
     let width = STEP * TEAM;
     let stop = max(min(last, (row.end + 3u) / 4u), first);
     let steps = (stop - first + width - 1u) / width;
-    let whole = (max(min(last, row.end / 4u), first) - first) / width;
+    let whole = whole_steps(row, first, last);
     let lowest = start(total, pass_index);
     var watch = Watch(vec4<u32>(), vec4<u32>());
     var sum = lowest;
@@ -428,7 +433,9 @@ fn write(item: u32, p: u32) {
 fn write_chunk(index: u32, p: u32, first: u32, last: u32, pair: Pair, needs_care: bool) {
     let row = row_of(index);
     let total = total_of(pair);
-    let whole = select(min(last, row.end / 4u), first, needs_care || total.odd);
+    // Only what the sum's pass has seen to be ordinary.
+    let steps = select(whole_steps(row, first, last), 0u, needs_care || total.odd);
+    let whole = first + steps * STEP * TEAM;
     var watch = Watch(vec4<u32>(), vec4<u32>());
     var i = first + p;
     for (; i < whole; i += TEAM) {

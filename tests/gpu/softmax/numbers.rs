@@ -24,6 +24,7 @@ pub fn trials() -> Vec<(String, Case)> {
         case("alternating_1e30", alternating),
         case("negative_infinity", negative_infinity),
         case("not_a_number", not_a_number),
+        case("awkward_at_the_end", at_the_end),
         case("subnormal_results", subnormal),
         case("exponential", exponential),
         case("long_rows", long_rows),
@@ -133,6 +134,21 @@ fn not_a_number(gpu: &Gpu) -> Outcome {
         let mut x = vec![f32::NEG_INFINITY; cols];
         x[cols / 2] = f32::NAN;
         by_all(gpu, "NaN among -inf", &x, cols)?;
+    }
+    Ok(())
+}
+
+/// Ordinary values, and one of each awkward kind among the last: in a row's last whole vec4s, and
+/// behind them.
+fn at_the_end(gpu: &Gpu) -> Outcome {
+    let mut random = Random::new(15);
+    for cols in [15, 77, 1001, 4100] {
+        let mut x = random.normals(8 * cols, 3.0);
+        let kinds = [f32::NEG_INFINITY, 3e38, -3e38, 1e5];
+        for (row, kind) in x.chunks_exact_mut(cols).zip(kinds.iter().chain(&kinds)) {
+            row[cols - 1 - random.below(11)] = *kind;
+        }
+        by_all(gpu, "awkward at the end", &x, cols)?;
     }
     Ok(())
 }
