@@ -118,11 +118,9 @@ fn packed_f16(gpu: &Gpu) -> Outcome {
 fn in_place(gpu: &Gpu) -> Outcome {
     for cols in [3, 5000] {
         let x = Random::new(24).normals(2 * cols, 3.0);
-        for algorithm in [Algorithm::TwoPass, Algorithm::ThreePass] {
-            let mut run = Run::of("in place", &x, cols);
-            (run.in_place, run.options.algorithm) = (true, algorithm);
-            run.check(gpu)?;
-        }
+        let mut run = Run::of("in place", &x, cols);
+        run.in_place = true;
+        run.check(gpu)?;
     }
     Ok(())
 }
@@ -146,7 +144,7 @@ fn logarithm(gpu: &Gpu) -> Outcome {
             x[0] = f32::NEG_INFINITY;
             x[cols..2 * cols].fill(f32::NEG_INFINITY);
         }
-        for algorithm in Algorithm::ALL {
+        for algorithm in [Algorithm::TwoPass, Algorithm::Online] {
             let mut run = Run::of("logarithm", &x, cols);
             (run.options.log, run.options.algorithm) = (true, algorithm);
             run.check(gpu)?;
@@ -163,7 +161,7 @@ fn deterministic(gpu: &Gpu) -> Outcome {
         let mut first = None;
         let choices =
             [Class::Software, Class::Gpu].map(|c| Layout::choose(c, most, (1, cols), true));
-        let forced = [8, 256].map(|lanes| Layout { lanes, ..choices[0] });
+        let forced = [256].map(|lanes| Layout { lanes, ..choices[0] });
         for layout in choices.into_iter().chain(forced) {
             let mut run = Run::of("deterministic", &x, cols);
             run.options.layout = Some(layout);
