@@ -169,11 +169,11 @@ impl Default for Options {
 pub struct Tensors<'a> {
     /// The rows.
     pub x: &'a Buffer,
-    /// f32 [mask_rows, cols], added to the scaled rows.
+    /// f32, `mask_rows` rows of `cols`, added to the scaled rows.
     pub mask: Option<&'a Buffer>,
     /// The results.
     pub y: &'a Buffer,
-    /// f32 [rows]: ln Σ exp(z) of each row; −inf of an empty one.
+    /// f32, one a row: ln Σ exp(z) of each row; −inf of an empty one.
     pub log_sum_exp: Option<&'a Buffer>,
 }
 
