@@ -39,9 +39,9 @@ const WRITE = 3u;
 const STEP = 4u;
 const RUN = 8u;
 
-// chunk counts vec4s; the sums of chunks are added in runs of chunk_run; visible is what row 0 sees of cols, each row `causal` more than the one before;
-// limit: |x| from these bits on is not surely ordinary. step is STEP; as a variable, it keeps a rare
-// loop from being unrolled.
+// chunk counts vec4s; the sums of chunks are added in runs of chunk_run; visible is what row 0 sees
+// of cols, each row `causal` more than the one before; limit: |x| from these bits on is not surely
+// ordinary. step is STEP; as a variable, it keeps a rare loop from being unrolled.
 struct Params {
     cols: u32, rows: u32, x_stride: u32, y_stride: u32, mask_stride: u32, mask_rows: u32,
     chunk: u32, chunks: u32, visible: u32, causal: u32, limit: u32, step: u32,
