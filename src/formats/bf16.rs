@@ -6,7 +6,7 @@
 //! GPU layout: one plane, 16 words per chunk, each with two weights, the first in the low half.
 
 use super::bits;
-use super::{Format, Plane};
+use super::{Facts, Format, Plane};
 use crate::gpu::{Part, part};
 
 /// 16-bit floats with 8 bits of exponent.
@@ -14,20 +14,8 @@ use crate::gpu::{Part, part};
 pub struct BF16;
 
 impl Format for BF16 {
-    fn name(&self) -> &str {
-        "bf16"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(30)
-    }
-
-    fn block_len(&self) -> usize {
-        1
-    }
-
-    fn block_bytes(&self) -> usize {
-        2
+    fn facts(&self) -> Facts {
+        Facts::gguf("bf16", 30, (1, 2))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

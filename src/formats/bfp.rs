@@ -24,8 +24,8 @@
 
 use std::sync::LazyLock;
 
-use super::bits;
-use super::{CHUNK, Family, Format, FormatRef, Plane};
+use super::stream::{self, Blocks};
+use super::{Facts, Family, Format, FormatRef, Plane};
 use crate::gpu::{Part, part};
 
 /// The family, for the table.
@@ -56,7 +56,7 @@ static MEMBERS: LazyLock<Vec<FormatRef>> = LazyLock::new(|| {
 /// One member of the family.
 #[derive(Debug)]
 struct Bfp {
-    name: String,
+    name: &'static str,
     mantissa_bits: usize,
     block_len: usize,
     planes: [Plane; 2],
@@ -66,7 +66,7 @@ struct Bfp {
 impl Bfp {
     fn new(m: usize, n: usize) -> Self {
         Self {
-            name: format!("bfp:m{m}:n{n}"),
+            name: format!("bfp:m{m}:n{n}").leak(),
             mantissa_bits: m,
             block_len: n,
             planes: planes(m, n),
@@ -81,20 +81,8 @@ pub(super) const fn planes(m: usize, n: usize) -> [Plane; 2] {
 }
 
 impl Format for Bfp {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        None
-    }
-
-    fn block_len(&self) -> usize {
-        self.block_len
-    }
-
-    fn block_bytes(&self) -> usize {
-        1 + self.block_len * self.mantissa_bits / 8
+    fn facts(&self) -> Facts {
+        Facts::new(self.name, (self.block_len, 1 + self.block_len * self.mantissa_bits / 8))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {
@@ -110,11 +98,11 @@ impl Format for Bfp {
     }
 
     fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
-        repack(self, row, planes);
+        Blocks { bytes: self.block_bytes(), scale: 1 }.repack(row, planes);
     }
 
     fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
-        unpack(self, planes, row);
+        Blocks { bytes: self.block_bytes(), scale: 1 }.unpack(planes, row);
     }
 
     fn shader(&self) -> &'static [Part] {
@@ -138,9 +126,8 @@ pub(super) fn decode(m: usize, block: &[u8], out: &mut [f32]) {
     // In f64 every product is exact, and so is its rounding: no mantissa has more bits than even a
     // subnormal f32 of this exponent.
     let step = if block[0] == 255 { f64::NAN } else { exp2(step_exponent(block[0], m)) };
-    for (j, x) in out.iter_mut().enumerate() {
-        let code = bits::stream_code(&block[1..], m, j);
-        let q = ((code << (32 - m)) as i32) >> (32 - m);
+    for (x, code) in out.iter_mut().zip(stream::unpack(m, &block[1..])) {
+        let q = ((code << (8 - m)) as i8) >> (8 - m);
         *x = (f64::from(q) * step) as f32;
     }
 }
@@ -151,42 +138,15 @@ pub(super) fn encode(m: usize, weights: &[f32], block: &mut [u8]) {
     let e = if finite { (peak.to_bits() >> 23) as u8 } else { 255 };
     let inverse = exp2(-step_exponent(e, m));
     let top = f64::from((1u32 << (m - 1)) - 1);
-    block.fill(0);
     block[0] = e;
-    for (j, x) in weights.iter().enumerate() {
-        let q = (f64::from(*x) * inverse).round_ties_even().clamp(-top, top);
-        let q = if finite { q as i32 } else { 0 };
-        bits::put_stream_code(&mut block[1..], m, j, q as u32);
-    }
+    let code = |j: usize| {
+        let q = (f64::from(weights[j]) * inverse).round_ties_even().clamp(-top, top);
+        if finite { q as i8 as u8 & (255 >> (8 - m)) } else { 0 }
+    };
+    stream::pack(m, &mut block[1..], code);
 }
 
 /// 2^e, exact for every e of a normal f64.
 fn exp2(e: i32) -> f64 {
     f64::from_bits(((e + 1023) as u64) << 52)
-}
-
-/// Blocks of one exponent byte and a stream of codes into the planes of [`planes`].
-pub(super) fn repack(format: &dyn Format, row: &[u8], planes: &mut [&mut [u32]]) {
-    let (len, words) = (format.block_len(), format.planes()[0].words);
-    let mut at = 0;
-    for (i, block) in row.chunks_exact(format.block_bytes()).enumerate() {
-        for byte in &block[1..] {
-            planes[0][at / 4] |= u32::from(*byte) << (8 * (at % 4));
-            at += 1;
-        }
-        debug_assert_eq!(at * CHUNK, (i + 1) * len * words * 4);
-        planes[1][i / 4] |= u32::from(block[0]) << (8 * (i % 4));
-    }
-}
-
-/// The inverse of [`repack`].
-pub(super) fn unpack(format: &dyn Format, planes: &[&[u32]], row: &mut [u8]) {
-    let mut at = 0;
-    for (i, block) in row.chunks_exact_mut(format.block_bytes()).enumerate() {
-        for byte in &mut block[1..] {
-            *byte = (planes[0][at / 4] >> (8 * (at % 4))) as u8;
-            at += 1;
-        }
-        block[0] = (planes[1][i / 4] >> (8 * (i % 4))) as u8;
-    }
 }

@@ -169,19 +169,19 @@ fn spread_nibbles(word: u32) -> u64 {
     (x | x << 4) & 0x0f0f_0f0f_0f0f_0f0f
 }
 
-/// Code `j` of a little-endian stream of codes of `width` bits, at most 8.
-pub(super) fn stream_code(bytes: &[u8], width: usize, j: usize) -> u32 {
-    let (at, shift) = (width * j / 8, width * j % 8);
-    let next = bytes.get(at + 1).copied().unwrap_or(0);
-    (u32::from(bytes[at]) | u32::from(next) << 8) >> shift & ((1 << width) - 1)
+/// A row of blocks of a binary16 and 16 nibble bytes (Q4_0, IQ4_NL) to its planes: 4 words of codes a
+/// chunk, half a word of scale.
+pub(super) fn half_and_nibbles_to_planes(row: &[u8], planes: &mut [&mut [u32]]) {
+    for (c, block) in row.chunks_exact(18).enumerate() {
+        nibbles_to_words(&block[2..], &mut planes[0][4 * c..4 * c + 4]);
+        put_half(planes[1], c, u16_at(block, 0));
+    }
 }
 
-/// Sets the code that [`stream_code`] reads to the low bits of `code`, where it is still zero.
-pub(super) fn put_stream_code(bytes: &mut [u8], width: usize, j: usize, code: u32) {
-    let (at, shift) = (width * j / 8, width * j % 8);
-    let code = (code & ((1 << width) - 1)) << shift;
-    bytes[at] |= code as u8;
-    if code > 255 {
-        bytes[at + 1] |= (code >> 8) as u8;
+/// The inverse of [`half_and_nibbles_to_planes`].
+pub(super) fn planes_to_half_and_nibbles(planes: &[&[u32]], row: &mut [u8]) {
+    for (c, block) in row.chunks_exact_mut(18).enumerate() {
+        words_to_nibbles(&planes[0][4 * c..4 * c + 4], &mut block[2..]);
+        put_u16(block, 0, half(planes[1], c));
     }
 }

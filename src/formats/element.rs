@@ -98,22 +98,3 @@ impl Element {
         (sign | rounded.min(self.largest)) as u8
     }
 }
-
-/// Packs codes, `code(j)` being that of weight j, as a little-endian stream of `width` bits each.
-pub(super) fn pack(width: usize, bytes: &mut [u8], mut code: impl FnMut(usize) -> u8) {
-    for (g, bytes) in bytes.chunks_exact_mut(width).enumerate() {
-        let codes = (0..8).map(|j| u64::from(code(8 * g + j)) << (width * j));
-        let stream = codes.fold(0, |stream, code| stream | code);
-        bytes.copy_from_slice(&stream.to_le_bytes()[..width]);
-    }
-}
-
-/// The codes of such a stream, each with whatever follows it in the bits above.
-pub(super) fn unpack(width: usize, bytes: &[u8]) -> impl Iterator<Item = u8> {
-    bytes.chunks_exact(width).flat_map(move |bytes| {
-        let mut stream = [0; 8];
-        stream[..width].copy_from_slice(bytes);
-        let stream = u64::from_le_bytes(stream);
-        (0..8).map(move |j| (stream >> (width * j)) as u8)
-    })
-}

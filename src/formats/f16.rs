@@ -6,7 +6,7 @@
 //! GPU layout: one plane, 16 words per chunk, each with two weights, the first in the low half.
 
 use super::bits;
-use super::{Format, Plane};
+use super::{Facts, Format, Plane};
 use crate::gpu::{Part, part};
 
 /// 16-bit floats with 5 bits of exponent.
@@ -14,20 +14,8 @@ use crate::gpu::{Part, part};
 pub struct F16;
 
 impl Format for F16 {
-    fn name(&self) -> &str {
-        "f16"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(1)
-    }
-
-    fn block_len(&self) -> usize {
-        1
-    }
-
-    fn block_bytes(&self) -> usize {
-        2
+    fn facts(&self) -> Facts {
+        Facts::gguf("f16", 1, (1, 2))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -5,7 +5,7 @@
 //! GPU layout: one plane, a word per weight.
 
 use super::bits;
-use super::{Format, Plane};
+use super::{Facts, Format, Plane};
 use crate::gpu::{Part, part};
 
 /// 32-bit floats.
@@ -13,20 +13,8 @@ use crate::gpu::{Part, part};
 pub struct F32;
 
 impl Format for F32 {
-    fn name(&self) -> &str {
-        "f32"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(0)
-    }
-
-    fn block_len(&self) -> usize {
-        1
-    }
-
-    fn block_bytes(&self) -> usize {
-        4
+    fn facts(&self) -> Facts {
+        Facts::gguf("f32", 0, (1, 4))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

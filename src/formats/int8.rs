@@ -9,7 +9,7 @@
 //! byte; s among the rows' scales.
 
 use super::bits;
-use super::{Format, Plane, RowScale};
+use super::{Facts, Format, Plane, RowScale};
 use crate::gpu::{Part, part};
 
 /// 8-bit integers with a scale per row.
@@ -17,20 +17,8 @@ use crate::gpu::{Part, part};
 pub struct Int8;
 
 impl Format for Int8 {
-    fn name(&self) -> &str {
-        "int8"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        None
-    }
-
-    fn block_len(&self) -> usize {
-        1
-    }
-
-    fn block_bytes(&self) -> usize {
-        1
+    fn facts(&self) -> Facts {
+        Facts::new("int8", (1, 1))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

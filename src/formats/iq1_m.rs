@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 
 use super::grid::{BLOCK, Grid, nibble, put_nibble};
 use super::grid_search::{Block, Book, Scales, Signs, SubBlock, size};
-use super::{Format, Plane, bits, grids};
+use super::{Facts, Format, Plane, bits, grids};
 use crate::gpu::{Part, part};
 
 /// 1-bit blocks of 256: points of a grid of 2048, shifted by an eighth each, a scale per 16.
@@ -36,20 +36,8 @@ const HIGH: usize = 32;
 const SCALE_CODES: usize = 48;
 
 impl Format for Iq1M {
-    fn name(&self) -> &str {
-        "iq1_m"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(29)
-    }
-
-    fn block_len(&self) -> usize {
-        BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        BYTES
+    fn facts(&self) -> Facts {
+        Facts::gguf("iq1_m", 29, (BLOCK, BYTES))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 use super::grid::{BLOCK, Grid};
 use super::grid_search::{Block, Book, Scales, Signs, SubBlock};
-use super::{Format, Plane, bits, grids};
+use super::{Facts, Format, Plane, bits, grids};
 use crate::gpu::{Part, part};
 
 /// 1-bit blocks of 256: points of a grid of 2048, shifted by an eighth per 32.
@@ -33,20 +33,8 @@ static BOOKS: LazyLock<[Book; 2]> = LazyLock::new(|| [Book::new(&UP, 0), Book::n
 const HIGH: usize = 34;
 
 impl Format for Iq1S {
-    fn name(&self) -> &str {
-        "iq1_s"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(19)
-    }
-
-    fn block_len(&self) -> usize {
-        BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        BYTES
+    fn facts(&self) -> Facts {
+        Facts::gguf("iq1_s", 19, (BLOCK, BYTES))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 
 use super::grid::{BLOCK, Grid, nibble, put_nibble};
 use super::grid_search::{Block, Book, Scales, Signs, SubBlock};
-use super::{Format, Plane, bits, grids};
+use super::{Facts, Format, Plane, bits, grids};
 use crate::gpu::{Part, part};
 
 /// 2-bit blocks of 256: points of a grid of 1024, all signs, a scale per 16.
@@ -34,20 +34,8 @@ const HIGH: usize = 66;
 const SCALE_CODES: usize = 74;
 
 impl Format for Iq2S {
-    fn name(&self) -> &str {
-        "iq2_s"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(22)
-    }
-
-    fn block_len(&self) -> usize {
-        BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        BYTES
+    fn facts(&self) -> Facts {
+        Facts::gguf("iq2_s", 22, (BLOCK, BYTES))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use super::grid::{BLOCK, Grid, even_signs};
 use super::grid_search::{Block, Book, Scales, Signs, SubBlock};
-use super::{Format, Plane, bits, grids};
+use super::{Facts, Format, Plane, bits, grids};
 use crate::gpu::{Part, part};
 
 /// 2-bit blocks of 256: points of a grid of 256, even signs.
@@ -28,20 +28,8 @@ const SCALES: Scales = Scales { first: 0.125, step: 0.25, codes: 16 };
 static BOOK: LazyLock<Book> = LazyLock::new(|| Book::new(&GRID, 0));
 
 impl Format for Iq2Xxs {
-    fn name(&self) -> &str {
-        "iq2_xxs"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(16)
-    }
-
-    fn block_len(&self) -> usize {
-        BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        BYTES
+    fn facts(&self) -> Facts {
+        Facts::gguf("iq2_xxs", 16, (BLOCK, BYTES))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 use super::grid::{BLOCK, Grid, nibble, put_nibble};
 use super::grid_search::{Block, Book, Scales, Signs, SubBlock};
-use super::{Format, Plane, bits, grids};
+use super::{Facts, Format, Plane, bits, grids};
 use crate::gpu::{Part, part};
 
 /// 3-bit blocks of 256: points of a grid of 512, all signs.
@@ -34,20 +34,8 @@ const SIGNS: usize = 74;
 const SCALE_CODES: usize = 106;
 
 impl Format for Iq3S {
-    fn name(&self) -> &str {
-        "iq3_s"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(21)
-    }
-
-    fn block_len(&self) -> usize {
-        BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        BYTES
+    fn facts(&self) -> Facts {
+        Facts::gguf("iq3_s", 21, (BLOCK, BYTES))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use super::grid::{BLOCK, Grid, even_signs};
 use super::grid_search::{Block, Book, Scales, Signs, SubBlock};
-use super::{Format, Plane, bits, grids};
+use super::{Facts, Format, Plane, bits, grids};
 use crate::gpu::{Part, part};
 
 /// 3-bit blocks of 256: points of a grid of 256, even signs.
@@ -31,20 +31,8 @@ static BOOK: LazyLock<Book> = LazyLock::new(|| Book::new(&GRID, 0));
 const SIGNS: usize = 66;
 
 impl Format for Iq3Xxs {
-    fn name(&self) -> &str {
-        "iq3_xxs"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(18)
-    }
-
-    fn block_len(&self) -> usize {
-        BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        BYTES
+    fn facts(&self) -> Facts {
+        Facts::gguf("iq3_xxs", 18, (BLOCK, BYTES))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -13,7 +13,7 @@
 
 use super::iq4::{self, Iq4};
 use super::super_block::MAX_BINARY16;
-use super::{Format, Plane, bits, fit};
+use super::{Facts, Format, Plane, bits, fit};
 use crate::gpu::{Part, part};
 
 /// 4-bit blocks of 32 with a scale and values that are not evenly spaced.
@@ -21,20 +21,8 @@ use crate::gpu::{Part, part};
 pub struct Iq4Nl;
 
 impl Format for Iq4Nl {
-    fn name(&self) -> &str {
-        "iq4_nl"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(20)
-    }
-
-    fn block_len(&self) -> usize {
-        32
-    }
-
-    fn block_bytes(&self) -> usize {
-        18
+    fn facts(&self) -> Facts {
+        Facts::gguf("iq4_nl", 20, (32, 18))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {
@@ -58,17 +46,11 @@ impl Format for Iq4Nl {
     }
 
     fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
-        for (c, block) in row.chunks_exact(18).enumerate() {
-            bits::nibbles_to_words(&block[2..], &mut planes[0][4 * c..4 * c + 4]);
-            bits::put_half(planes[1], c, bits::u16_at(block, 0));
-        }
+        bits::half_and_nibbles_to_planes(row, planes);
     }
 
     fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
-        for (c, block) in row.chunks_exact_mut(18).enumerate() {
-            bits::words_to_nibbles(&planes[0][4 * c..4 * c + 4], &mut block[2..]);
-            bits::put_u16(block, 0, bits::half(planes[1], c));
-        }
+        bits::planes_to_half_and_nibbles(planes, row);
     }
 
     fn shader(&self) -> &'static [Part] {

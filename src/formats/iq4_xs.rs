@@ -15,7 +15,7 @@
 
 use super::iq4::{self, Iq4};
 use super::super_block::{MAX_BINARY16, SUPER_BLOCK};
-use super::{Format, Plane, bits, fit};
+use super::{Facts, Format, Plane, bits, fit};
 use crate::gpu::{Part, part};
 
 /// 4-bit blocks of 256 with scales of 6 bits and values that are not evenly spaced.
@@ -23,20 +23,8 @@ use crate::gpu::{Part, part};
 pub struct Iq4Xs;
 
 impl Format for Iq4Xs {
-    fn name(&self) -> &str {
-        "iq4_xs"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(23)
-    }
-
-    fn block_len(&self) -> usize {
-        SUPER_BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        136
+    fn facts(&self) -> Facts {
+        Facts::gguf("iq4_xs", 23, (SUPER_BLOCK, 136))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

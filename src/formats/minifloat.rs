@@ -24,8 +24,9 @@
 
 use std::sync::LazyLock;
 
-use super::element::{self, Element};
-use super::{CHUNK, Family, Format, FormatRef, Plane, RowScale, bits};
+use super::element::Element;
+use super::stream::{self, Blocks};
+use super::{CHUNK, Facts, Family, Format, FormatRef, Plane, RowScale, bits};
 use crate::gpu::{Part, part};
 
 /// The family, for the table.
@@ -66,7 +67,7 @@ static MEMBERS: LazyLock<Vec<FormatRef>> = LazyLock::new(|| {
 /// One member of the family.
 #[derive(Debug)]
 struct Minifloat {
-    name: String,
+    name: &'static str,
     element: Element,
     values: [f32; 256],
     /// Weights that share an f16, or 0.
@@ -80,24 +81,19 @@ impl Minifloat {
         let mut planes = vec![Plane { words: element.width(), chunks: 1 }];
         let mut overrides = element.overrides().to_vec();
         overrides.push(("SCOPE_LEN", scope as f64));
-        let name = match scope {
+        let name: String = match scope {
             0 => format!("{element_name}:row"),
             n => {
                 planes.push(Plane { words: 1, chunks: n / 16 });
                 format!("{element_name}:n{n}")
             }
         };
-        Self { name, element, values: element.values(), scope, planes, overrides }
+        Self { name: name.leak(), element, values: element.values(), scope, planes, overrides }
     }
 
     /// Bytes in front of a block's codes.
     fn header(&self) -> usize {
         if self.scope == 0 { 0 } else { 2 }
-    }
-
-    /// Bytes of a block's codes.
-    fn code_bytes(&self) -> usize {
-        self.element.width() * self.block_len() / 8
     }
 
     /// 2^k: the largest element is 1 to 2 times that.
@@ -120,25 +116,15 @@ impl Minifloat {
 }
 
 impl Format for Minifloat {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        None
-    }
-
-    fn block_len(&self) -> usize {
-        if self.scope == 0 { CHUNK } else { self.scope }
-    }
-
-    fn block_bytes(&self) -> usize {
-        self.header() + self.code_bytes()
+    fn facts(&self) -> Facts {
+        let len = if self.scope == 0 { CHUNK } else { self.scope };
+        let codes = self.element.width() * len / 8;
+        Facts::new(self.name, (len, self.header() + codes))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {
         let (header, codes) = block.split_at(self.header());
-        for (x, code) in out.iter_mut().zip(element::unpack(self.element.width(), codes)) {
+        for (x, code) in out.iter_mut().zip(stream::unpack(self.element.width(), codes)) {
             *x = self.values[usize::from(code)];
         }
         if self.scope > 0 {
@@ -151,13 +137,13 @@ impl Format for Minifloat {
         let (header, codes) = block.split_at_mut(self.header());
         let (element, width) = (self.element, self.element.width());
         if self.scope == 0 {
-            return element::pack(width, codes, |j| element.encode(weights[j]));
+            return stream::pack(width, codes, |j| element.encode(weights[j]));
         }
         let h = self.scale_bits(bits::peak_bits(weights));
         let d = self.scale(h);
         bits::put_u16(header, 0, h);
         if d > 0.0 && d.is_finite() {
-            element::pack(width, codes, |j| element.encode(weights[j] / d));
+            stream::pack(width, codes, |j| element.encode(weights[j] / d));
         } else {
             codes.fill(0);
         }
@@ -172,23 +158,11 @@ impl Format for Minifloat {
     }
 
     fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
-        for (i, block) in row.chunks_exact(self.block_bytes()).enumerate() {
-            let (header, codes) = block.split_at(self.header());
-            bits::put_bytes(planes[0], i * codes.len(), codes);
-            if self.scope > 0 {
-                bits::put_half(planes[1], i, bits::u16_at(header, 0));
-            }
-        }
+        Blocks { bytes: self.block_bytes(), scale: self.header() }.repack(row, planes);
     }
 
     fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
-        for (i, block) in row.chunks_exact_mut(self.block_bytes()).enumerate() {
-            let (header, codes) = block.split_at_mut(self.header());
-            bits::get_bytes(planes[0], i * codes.len(), codes);
-            if self.scope > 0 {
-                bits::put_u16(header, 0, bits::half(planes[1], i));
-            }
-        }
+        Blocks { bytes: self.block_bytes(), scale: self.header() }.unpack(planes, row);
     }
 
     fn shader(&self) -> &'static [Part] {

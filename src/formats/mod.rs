@@ -17,6 +17,7 @@
 mod layout;
 
 mod rows;
+mod stream;
 
 pub use layout::{CHUNK, Layout, Plane};
 pub use rows::{
@@ -73,19 +74,55 @@ use std::sync::LazyLock;
 use crate::error::{Error, Result};
 use crate::gpu::Part;
 
+/// What a format is called, and the size of its blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// The name on the command line: lower case, such as `q4_1`.
+    pub name: &'static str,
+    /// The type's number in a GGUF file, where GGUF has the type.
+    pub gguf_type: Option<u32>,
+    /// Weights in a block.
+    pub block_len: usize,
+    /// Bytes that a block takes in a file.
+    pub block_bytes: usize,
+}
+
+impl Facts {
+    /// A format of this name, with blocks of so many weights in so many bytes.
+    pub const fn new(name: &'static str, (block_len, block_bytes): (usize, usize)) -> Self {
+        Self { name, gguf_type: None, block_len, block_bytes }
+    }
+
+    /// The same for one that GGUF has under this number.
+    pub const fn gguf(name: &'static str, number: u32, block: (usize, usize)) -> Self {
+        Self { gguf_type: Some(number), ..Self::new(name, block) }
+    }
+}
+
 /// One number format. See the module's documentation for what the pieces are for.
 pub trait Format: Sync + Send + std::fmt::Debug {
-    /// The name on the command line and of the WGSL part: lower case, such as `q4_1`.
-    fn name(&self) -> &str;
+    /// Its name, its block, and its number in GGUF.
+    fn facts(&self) -> Facts;
 
-    /// The type's number in a GGUF file, where GGUF has the type.
-    fn gguf_type(&self) -> Option<u32>;
+    /// [`Facts::name`].
+    fn name(&self) -> &'static str {
+        self.facts().name
+    }
 
-    /// Weights in a block.
-    fn block_len(&self) -> usize;
+    /// [`Facts::gguf_type`].
+    fn gguf_type(&self) -> Option<u32> {
+        self.facts().gguf_type
+    }
 
-    /// Bytes that a block takes in a file.
-    fn block_bytes(&self) -> usize;
+    /// [`Facts::block_len`].
+    fn block_len(&self) -> usize {
+        self.facts().block_len
+    }
+
+    /// [`Facts::block_bytes`].
+    fn block_bytes(&self) -> usize {
+        self.facts().block_bytes
+    }
 
     /// Decodes one block of [`block_bytes`](Self::block_bytes) bytes into
     /// [`block_len`](Self::block_len) weights, exactly as the format's specification says, but for

@@ -24,8 +24,9 @@
 
 use std::sync::LazyLock;
 
-use super::element::{self, Element};
-use super::{Family, Format, FormatRef, Plane, bits};
+use super::element::Element;
+use super::stream::{self, Blocks};
+use super::{Facts, Family, Format, FormatRef, Plane, bits};
 use crate::gpu::{Part, part};
 
 /// The five formats of floats.
@@ -69,20 +70,8 @@ impl Mx {
 }
 
 impl Format for Mx {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        None
-    }
-
-    fn block_len(&self) -> usize {
-        32
-    }
-
-    fn block_bytes(&self) -> usize {
-        1 + 4 * self.element.width()
+    fn facts(&self) -> Facts {
+        Facts::new(self.name, (32, 1 + 4 * self.element.width()))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {
@@ -91,7 +80,7 @@ impl Format for Mx {
             255 => f32::NAN,
             s => f32::from_bits(s << 23),
         };
-        for (x, code) in out.iter_mut().zip(element::unpack(self.element.width(), &block[1..])) {
+        for (x, code) in out.iter_mut().zip(stream::unpack(self.element.width(), &block[1..])) {
             *x = scale * self.values[usize::from(code)];
         }
     }
@@ -108,7 +97,7 @@ impl Format for Mx {
         let inverse = f32::from_bits(((254 - s) as u32) << 23);
         block[0] = s as u8;
         let code = |j: usize| self.element.encode(weights[j] * inverse);
-        element::pack(self.element.width(), &mut block[1..], code);
+        stream::pack(self.element.width(), &mut block[1..], code);
     }
 
     fn planes(&self) -> &[Plane] {
@@ -116,19 +105,11 @@ impl Format for Mx {
     }
 
     fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
-        let width = self.element.width();
-        for (c, block) in row.chunks_exact(self.block_bytes()).enumerate() {
-            bits::bytes_to_words(&block[1..], &mut planes[0][width * c..width * c + width]);
-            bits::put_bytes(planes[1], c, &block[..1]);
-        }
+        Blocks { bytes: self.block_bytes(), scale: 1 }.repack(row, planes);
     }
 
     fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
-        let width = self.element.width();
-        for (c, block) in row.chunks_exact_mut(self.block_bytes()).enumerate() {
-            bits::words_to_bytes(&planes[0][width * c..width * c + width], &mut block[1..]);
-            bits::get_bytes(planes[1], c, &mut block[..1]);
-        }
+        Blocks { bytes: self.block_bytes(), scale: 1 }.unpack(planes, row);
     }
 
     fn shader(&self) -> &'static [Part] {

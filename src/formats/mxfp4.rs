@@ -12,7 +12,7 @@
 //! GPU layout: plane 0, 4 words per chunk: word g holds elements 8g..8g+8, the first in the lowest
 //! nibble. Plane 1, 1 word per 4 chunks: e of chunk c in byte c mod 4.
 
-use super::{Format, Plane};
+use super::{Facts, Format, Plane};
 use super::{bits, e2m1};
 use crate::gpu::{Part, part};
 
@@ -21,20 +21,8 @@ use crate::gpu::{Part, part};
 pub struct Mxfp4;
 
 impl Format for Mxfp4 {
-    fn name(&self) -> &str {
-        "mxfp4"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(39)
-    }
-
-    fn block_len(&self) -> usize {
-        32
-    }
-
-    fn block_bytes(&self) -> usize {
-        17
+    fn facts(&self) -> Facts {
+        Facts::gguf("mxfp4", 39, (32, 17))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

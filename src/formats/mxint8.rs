@@ -6,7 +6,8 @@
 //! saturated to ±127 (the specification lets the code of −2 be left out, to keep both signs alike).
 
 use super::bfp;
-use super::{Format, Plane};
+use super::stream::Blocks;
+use super::{Facts, Format, Plane};
 use crate::gpu::Part;
 
 /// 8-bit integers with a shared power of two.
@@ -14,20 +15,8 @@ use crate::gpu::Part;
 pub struct MxInt8;
 
 impl Format for MxInt8 {
-    fn name(&self) -> &str {
-        "mxint8"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        None
-    }
-
-    fn block_len(&self) -> usize {
-        32
-    }
-
-    fn block_bytes(&self) -> usize {
-        33
+    fn facts(&self) -> Facts {
+        Facts::new("mxint8", (32, 33))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {
@@ -43,11 +32,11 @@ impl Format for MxInt8 {
     }
 
     fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
-        bfp::repack(self, row, planes);
+        Blocks { bytes: 33, scale: 1 }.repack(row, planes);
     }
 
     fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
-        bfp::unpack(self, planes, row);
+        Blocks { bytes: 33, scale: 1 }.unpack(planes, row);
     }
 
     fn shader(&self) -> &'static [Part] {

@@ -9,7 +9,8 @@
 //! a word for 2 chunks: a.
 
 use super::bits;
-use super::{Format, Plane};
+use super::stream::{self, Blocks};
+use super::{Facts, Format, Plane};
 use crate::gpu::{Part, part};
 
 /// 4-bit codes for normally distributed weights.
@@ -40,37 +41,22 @@ const TABLE: [f32; 16] = [
 ];
 
 impl Format for Nf4 {
-    fn name(&self) -> &str {
-        "nf4"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        None
-    }
-
-    fn block_len(&self) -> usize {
-        LEN
-    }
-
-    fn block_bytes(&self) -> usize {
-        BYTES
+    fn facts(&self) -> Facts {
+        Facts::new("nf4", (LEN, BYTES))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {
         let a = f32::from_bits(bits::u32_at(block, 0));
-        for (j, x) in out.iter_mut().enumerate() {
-            *x = a * TABLE[bits::stream_code(&block[4..], 4, j) as usize];
+        for (x, code) in out.iter_mut().zip(stream::unpack(4, &block[4..])) {
+            *x = a * TABLE[usize::from(code & 15)];
         }
     }
 
     fn encode(&self, weights: &[f32], block: &mut [u8]) {
         let a = super::peak(weights);
         let a = if a.is_nan() { f32::NAN } else { a };
-        block.fill(0);
         bits::put_u32(block, 0, a.to_bits());
-        for (j, x) in weights.iter().enumerate() {
-            bits::put_stream_code(&mut block[4..], 4, j, nearest(*x, a));
-        }
+        stream::pack(4, &mut block[4..], |j| nearest(weights[j], a));
     }
 
     fn planes(&self) -> &[Plane] {
@@ -78,17 +64,11 @@ impl Format for Nf4 {
     }
 
     fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
-        for (i, block) in row.chunks_exact(BYTES).enumerate() {
-            bits::bytes_to_words(&block[4..], &mut planes[0][8 * i..8 * i + 8]);
-            planes[1][i] = bits::u32_at(block, 0);
-        }
+        Blocks { bytes: BYTES, scale: 4 }.repack(row, planes);
     }
 
     fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
-        for (i, block) in row.chunks_exact_mut(BYTES).enumerate() {
-            bits::words_to_bytes(&planes[0][8 * i..8 * i + 8], &mut block[4..]);
-            bits::put_u32(block, 0, planes[1][i]);
-        }
+        Blocks { bytes: BYTES, scale: 4 }.unpack(planes, row);
     }
 
     fn shader(&self) -> &'static [Part] {
@@ -97,12 +77,12 @@ impl Format for Nf4 {
 }
 
 /// The code nearest to x / a; that of 0 where this is no number.
-fn nearest(x: f32, a: f32) -> u32 {
+fn nearest(x: f32, a: f32) -> u8 {
     let ratio = if a > 0.0 { x / a } else { 0.0 };
     if !ratio.is_finite() {
         return 7;
     }
     // Exact in f64.
     let middle = |pair: &[f32]| (f64::from(pair[0]) + f64::from(pair[1])) / 2.0;
-    TABLE.windows(2).filter(|pair| f64::from(ratio) > middle(pair)).count() as u32
+    TABLE.windows(2).filter(|pair| f64::from(ratio) > middle(pair)).count() as u8
 }

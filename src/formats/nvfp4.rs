@@ -17,7 +17,7 @@
 //! nibble. Plane 1, 1 word per 2 chunks: d of the four times 16 weights, lowest byte first.
 
 use super::element::Element;
-use super::{Format, Plane, RowScale};
+use super::{Facts, Format, Plane, RowScale};
 use super::{bits, e2m1};
 use crate::gpu::{Part, part};
 
@@ -37,20 +37,11 @@ pub static NVFP4_SCALED: Nvfp4 = Nvfp4 { tensor_scale: true };
 const E2M1: Element = Element::finite(2, 1);
 
 impl Format for Nvfp4 {
-    fn name(&self) -> &str {
-        if self.tensor_scale { "nvfp4_scaled" } else { "nvfp4" }
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        (!self.tensor_scale).then_some(40)
-    }
-
-    fn block_len(&self) -> usize {
-        64
-    }
-
-    fn block_bytes(&self) -> usize {
-        36
+    fn facts(&self) -> Facts {
+        match self.tensor_scale {
+            true => Facts::new("nvfp4_scaled", (64, 36)),
+            false => Facts::gguf("nvfp4", 40, (64, 36)),
+        }
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

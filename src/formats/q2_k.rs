@@ -15,7 +15,7 @@
 //! the scales infinite.
 
 use super::super_block::{Field, MAX_BINARY16, SUPER_BLOCK};
-use super::{Format, Plane, bits, fit};
+use super::{Facts, Format, Plane, bits, fit};
 use crate::gpu::{Part, part};
 
 /// 2-bit blocks of 256 with scales and minima of 4 bits.
@@ -27,20 +27,8 @@ const QS: usize = 16;
 const D: usize = 80;
 
 impl Format for Q2K {
-    fn name(&self) -> &str {
-        "q2_k"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(10)
-    }
-
-    fn block_len(&self) -> usize {
-        SUPER_BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        84
+    fn facts(&self) -> Facts {
+        Facts::gguf("q2_k", 10, (SUPER_BLOCK, 84))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -23,7 +23,7 @@
 
 use super::fit::{self, Integers};
 use super::super_block::{Field, MAX_BINARY16, SUPER_BLOCK};
-use super::{Format, Plane, bits};
+use super::{Facts, Format, Plane, bits};
 use crate::gpu::{Part, part};
 
 /// 3-bit blocks of 256 with scales of 6 bits.
@@ -36,20 +36,8 @@ const SCALES: usize = 96;
 const D: usize = 108;
 
 impl Format for Q3K {
-    fn name(&self) -> &str {
-        "q3_k"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(11)
-    }
-
-    fn block_len(&self) -> usize {
-        SUPER_BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        110
+    fn facts(&self) -> Facts {
+        Facts::gguf("q3_k", 11, (SUPER_BLOCK, 110))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -7,7 +7,7 @@
 //! nibble. Plane 1, 1 word per 2 chunks: d of the even chunk in the low half, of the odd one in the
 //! high half.
 
-use super::{Format, Plane};
+use super::{Facts, Format, Plane};
 use super::{bits, round};
 use crate::gpu::{Part, part};
 
@@ -16,20 +16,8 @@ use crate::gpu::{Part, part};
 pub struct Q4_0;
 
 impl Format for Q4_0 {
-    fn name(&self) -> &str {
-        "q4_0"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(2)
-    }
-
-    fn block_len(&self) -> usize {
-        32
-    }
-
-    fn block_bytes(&self) -> usize {
-        18
+    fn facts(&self) -> Facts {
+        Facts::gguf("q4_0", 2, (32, 18))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {
@@ -50,17 +38,11 @@ impl Format for Q4_0 {
     }
 
     fn repack(&self, row: &[u8], planes: &mut [&mut [u32]]) {
-        for (c, block) in row.chunks_exact(18).enumerate() {
-            bits::nibbles_to_words(&block[2..], &mut planes[0][4 * c..4 * c + 4]);
-            bits::put_half(planes[1], c, bits::u16_at(block, 0));
-        }
+        bits::half_and_nibbles_to_planes(row, planes);
     }
 
     fn unpack(&self, planes: &[&[u32]], row: &mut [u8]) {
-        for (c, block) in row.chunks_exact_mut(18).enumerate() {
-            bits::words_to_nibbles(&planes[0][4 * c..4 * c + 4], &mut block[2..]);
-            bits::put_u16(block, 0, bits::half(planes[1], c));
-        }
+        bits::planes_to_half_and_nibbles(planes, row);
     }
 
     fn shader(&self) -> &'static [Part] {

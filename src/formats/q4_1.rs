@@ -6,7 +6,7 @@
 //! GPU layout: plane 0, 4 words per chunk: word g holds elements 8g..8g+8, the first in the lowest
 //! nibble. Plane 1, 1 word per chunk: d in the low half, m in the high half.
 
-use super::{Format, Plane};
+use super::{Facts, Format, Plane};
 use super::{bits, round};
 use crate::gpu::{Part, part};
 
@@ -15,20 +15,8 @@ use crate::gpu::{Part, part};
 pub struct Q4_1;
 
 impl Format for Q4_1 {
-    fn name(&self) -> &str {
-        "q4_1"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(3)
-    }
-
-    fn block_len(&self) -> usize {
-        32
-    }
-
-    fn block_bytes(&self) -> usize {
-        20
+    fn facts(&self) -> Facts {
+        Facts::gguf("q4_1", 3, (32, 20))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

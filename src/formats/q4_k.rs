@@ -19,7 +19,7 @@
 //! R/62.9 + 2^-24. Weights beyond ±65504·63 make the scales infinite.
 
 use super::super_block::{self, Field, SUPER_BLOCK};
-use super::{Format, Plane, bits};
+use super::{Facts, Format, Plane, bits};
 use crate::gpu::{Part, part};
 
 /// 4-bit blocks of 256 with scales and minima of 6 bits.
@@ -27,20 +27,8 @@ use crate::gpu::{Part, part};
 pub struct Q4K;
 
 impl Format for Q4K {
-    fn name(&self) -> &str {
-        "q4_k"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(12)
-    }
-
-    fn block_len(&self) -> usize {
-        SUPER_BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        144
+    fn facts(&self) -> Facts {
+        Facts::gguf("q4_k", 12, (SUPER_BLOCK, 144))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

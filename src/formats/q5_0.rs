@@ -8,7 +8,7 @@
 //! first in the lowest nibble. Plane 1, 1 word per chunk: `qh`. Plane 2, 1 word per 2 chunks: d of
 //! the even chunk in the low half, of the odd one in the high half.
 
-use super::{Format, Plane};
+use super::{Facts, Format, Plane};
 use super::{bits, round};
 use crate::gpu::{Part, part};
 
@@ -17,20 +17,8 @@ use crate::gpu::{Part, part};
 pub struct Q5_0;
 
 impl Format for Q5_0 {
-    fn name(&self) -> &str {
-        "q5_0"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(6)
-    }
-
-    fn block_len(&self) -> usize {
-        32
-    }
-
-    fn block_bytes(&self) -> usize {
-        22
+    fn facts(&self) -> Facts {
+        Facts::gguf("q5_0", 6, (32, 22))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

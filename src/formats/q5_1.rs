@@ -8,7 +8,7 @@
 //! first in the lowest nibble. Plane 1, 1 word per chunk: `qh`. Plane 2, 1 word per chunk: d in the
 //! low half, m in the high half.
 
-use super::{Format, Plane};
+use super::{Facts, Format, Plane};
 use super::{bits, round};
 use crate::gpu::{Part, part};
 
@@ -17,20 +17,8 @@ use crate::gpu::{Part, part};
 pub struct Q5_1;
 
 impl Format for Q5_1 {
-    fn name(&self) -> &str {
-        "q5_1"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(7)
-    }
-
-    fn block_len(&self) -> usize {
-        32
-    }
-
-    fn block_bytes(&self) -> usize {
-        24
+    fn facts(&self) -> Facts {
+        Facts::gguf("q5_1", 7, (32, 24))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -14,7 +14,7 @@
 //! R/62.9 + 2^-24. Weights beyond ±65504·63 make the scales infinite.
 
 use super::super_block::{self, Field, SUPER_BLOCK};
-use super::{Format, Plane, bits};
+use super::{Facts, Format, Plane, bits};
 use crate::gpu::{Part, part};
 
 /// 5-bit blocks of 256 with scales and minima of 6 bits.
@@ -22,20 +22,8 @@ use crate::gpu::{Part, part};
 pub struct Q5K;
 
 impl Format for Q5K {
-    fn name(&self) -> &str {
-        "q5_k"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(13)
-    }
-
-    fn block_len(&self) -> usize {
-        SUPER_BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        176
+    fn facts(&self) -> Facts {
+        Facts::gguf("q5_k", 13, (SUPER_BLOCK, 176))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -20,7 +20,7 @@
 
 use super::fit::{self, Integers};
 use super::super_block::{Field, MAX_BINARY16, SUPER_BLOCK};
-use super::{Format, Plane, bits};
+use super::{Facts, Format, Plane, bits};
 use crate::gpu::{Part, part};
 
 /// 6-bit blocks of 256 with scales of 8 bits.
@@ -33,20 +33,8 @@ const SCALES: usize = 192;
 const D: usize = 208;
 
 impl Format for Q6K {
-    fn name(&self) -> &str {
-        "q6_k"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(14)
-    }
-
-    fn block_len(&self) -> usize {
-        SUPER_BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        210
+    fn facts(&self) -> Facts {
+        Facts::gguf("q6_k", 14, (SUPER_BLOCK, 210))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -6,7 +6,7 @@
 //! byte. Plane 1, 1 word per 2 chunks: d of the even chunk in the low half, of the odd one in the
 //! high half.
 
-use super::{Format, Plane};
+use super::{Facts, Format, Plane};
 use super::{bits, round};
 use crate::gpu::{Part, part};
 
@@ -15,20 +15,8 @@ use crate::gpu::{Part, part};
 pub struct Q8_0;
 
 impl Format for Q8_0 {
-    fn name(&self) -> &str {
-        "q8_0"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(8)
-    }
-
-    fn block_len(&self) -> usize {
-        32
-    }
-
-    fn block_bytes(&self) -> usize {
-        34
+    fn facts(&self) -> Facts {
+        Facts::gguf("q8_0", 8, (32, 34))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Format, FormatRef, RowScale};
+use super::{Format, FormatRef, RowScale, bits};
 use crate::error::{Error, Result};
 
 /// Bytes of a row of `k` weights, or `None` where `k` is no multiple of the block (or absurd).
@@ -97,8 +97,7 @@ pub fn first_not_finite(
 
 /// The largest magnitude; NaN where there is a NaN, 0 for none.
 pub fn peak(weights: &[f32]) -> f32 {
-    let larger = |a: f32, x: &f32| if a.is_nan() || x.abs() <= a { a } else { x.abs() };
-    weights.iter().fold(0.0, larger)
+    f32::from_bits(bits::peak_bits(weights))
 }
 
 fn decode(format: FormatRef, row: &[u8], out: &mut [f32]) {

@@ -15,7 +15,7 @@
 //! per 2 blocks: d of the even block in the low half, of the odd one in the high half.
 
 use super::super_block::SUPER_BLOCK;
-use super::{Format, Plane, bits, round};
+use super::{Facts, Format, Plane, bits, round};
 use crate::gpu::{Part, part};
 
 /// Ternary blocks of 256 with a scale, five weights a byte.
@@ -26,20 +26,8 @@ pub struct Tq1_0;
 const D: usize = 52;
 
 impl Format for Tq1_0 {
-    fn name(&self) -> &str {
-        "tq1_0"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(34)
-    }
-
-    fn block_len(&self) -> usize {
-        SUPER_BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        54
+    fn facts(&self) -> Facts {
+        Facts::gguf("tq1_0", 34, (SUPER_BLOCK, 54))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

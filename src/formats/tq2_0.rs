@@ -9,7 +9,7 @@
 //! half.
 
 use super::super_block::{Field, SUPER_BLOCK};
-use super::{Format, Plane, bits, round};
+use super::{Facts, Format, Plane, bits, round};
 use crate::gpu::{Part, part};
 
 /// Ternary blocks of 256 with a scale, two bits a weight.
@@ -17,20 +17,8 @@ use crate::gpu::{Part, part};
 pub struct Tq2_0;
 
 impl Format for Tq2_0 {
-    fn name(&self) -> &str {
-        "tq2_0"
-    }
-
-    fn gguf_type(&self) -> Option<u32> {
-        Some(35)
-    }
-
-    fn block_len(&self) -> usize {
-        SUPER_BLOCK
-    }
-
-    fn block_bytes(&self) -> usize {
-        66
+    fn facts(&self) -> Facts {
+        Facts::gguf("tq2_0", 35, (SUPER_BLOCK, 66))
     }
 
     fn decode(&self, block: &[u8], out: &mut [f32]) {

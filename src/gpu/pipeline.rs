@@ -57,6 +57,30 @@ pub struct ParamsInfo {
 /// Declares an operation's uniform struct, four bytes a member, and what a test needs to hold it
 /// against the WGSL.
 macro_rules! params {
+    // Of an operation on packed weights: where a shard's words are comes first (lib/layout.wgsl).
+    (packed: $($rest:tt)*) => {
+        $crate::gpu::params! {
+            /// Chunks in a row.
+            chunks: u32,
+            /// First word of plane 1.
+            plane1: u32,
+            /// First word of plane 2.
+            plane2: u32,
+            /// First word of the rows' scales.
+            scales: u32,
+            /// First word of the format's table.
+            table: u32,
+            $($rest)*
+        }
+
+        impl Params {
+            /// Those of a shard, and 0 for what is the operation's own.
+            fn of(shard: &$crate::ops::matrix::Shard) -> Self {
+                let [chunks, plane1, plane2, scales, table] = shard.addresses();
+                Self { chunks, plane1, plane2, scales, table, ..Self::default() }
+            }
+        }
+    };
     ($($(#[$doc:meta])* $field:ident: $ty:ty),+ $(,)?) => {
         /// The operation's uniforms; the same struct as `Params` in its WGSL.
         #[repr(C)]

@@ -1,22 +1,12 @@
 //! Packed weights as f32: all rows, or the rows that a list of ids names (an embedding).
 
-use super::matrix::Addresses;
 use super::{Matrix, fold, stride};
 use crate::error::Result;
 use crate::formats::FormatRef;
 use crate::gpu::{Access, Binding, Buffer, Gpu, Grid, Op, PlanBuilder, Variant, params, part};
 
 params! {
-    /// Chunks in a row.
-    chunks: u32,
-    /// First word of plane 1.
-    plane1: u32,
-    /// First word of plane 2.
-    plane2: u32,
-    /// First word of the rows' scales.
-    scales: u32,
-    /// First word of the format's table.
-    table: u32,
+    packed:
     /// Weights in a row.
     cols: u32,
     /// Floats from row to row of y.
@@ -80,18 +70,13 @@ fn record_shards(
     y: &Buffer,
 ) -> Result<()> {
     for shard in &w.shards {
-        let Addresses { chunks, plane1, plane2, scales, table } = shard.addresses();
         let params = Params {
-            chunks,
-            plane1,
-            plane2,
-            scales,
-            table,
             cols: w.cols as u32,
             stride: stride(w.cols) as u32,
             rows: gather.map_or(shard.layout.rows, |(_, rows)| rows) as u32,
             first_row: shard.first_row as u32,
             shard_rows: shard.layout.rows as u32,
+            ..Params::of(shard)
         };
         let variant = Variant::of(&[
             ("LANES", LANES.into()),

@@ -1,6 +1,6 @@
 //! Multiplication with packed weights: y = x·Wᵀ (+ bias, + what y holds).
 
-use super::matrix::{Addresses, decode_f64, has_tail};
+use super::matrix::{decode_f64, has_tail};
 use super::{Matrix, check_loop, stride};
 use crate::error::Result;
 use crate::formats::FormatRef;
@@ -9,16 +9,7 @@ use crate::gpu::{
 };
 
 params! {
-    /// Chunks in a row of W.
-    chunks: u32,
-    /// First word of plane 1.
-    plane1: u32,
-    /// First word of plane 2.
-    plane2: u32,
-    /// First word of the rows' scales.
-    scales: u32,
-    /// First word of the format's table.
-    table: u32,
+    packed:
     /// Rows of W in the shard.
     rows: u32,
     /// First of them in the whole tensor.
@@ -133,13 +124,7 @@ pub fn record_tiled(
     out: Output<'_>,
 ) -> Result<()> {
     for shard in &w.shards {
-        let Addresses { chunks, plane1, plane2, scales, table } = shard.addresses();
         let params = Params {
-            chunks,
-            plane1,
-            plane2,
-            scales,
-            table,
             rows: shard.layout.rows as u32,
             first_row: shard.first_row as u32,
             m: m as u32,
@@ -147,6 +132,7 @@ pub fn record_tiled(
             x_stride: stride(w.cols) as u32 / 4,
             y_stride: out.stride as u32,
             y_at: out.at as u32,
+            ..Params::of(shard)
         };
         let flag = |on: bool| f64::from(u8::from(on));
         let variant = Variant::of(&[

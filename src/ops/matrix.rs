@@ -149,26 +149,12 @@ fn row_bytes(name: &str, format: FormatRef, cols: usize) -> Result<usize> {
 }
 
 impl Shard {
-    /// Where a kernel finds the words, as its params begin.
-    pub(super) fn addresses(&self) -> Addresses {
-        let base = |p: usize| self.layout.bases.get(p).copied().unwrap_or(0) as u32;
-        Addresses {
-            chunks: self.layout.chunks as u32,
-            plane1: base(1),
-            plane2: base(2),
-            scales: self.layout.scales as u32,
-            table: self.layout.table as u32,
-        }
+    /// Where a kernel finds the words, as a packed operation's params begin.
+    pub(crate) fn addresses(&self) -> [u32; 5] {
+        let base = |p: usize| self.layout.bases.get(p).copied().unwrap_or(0);
+        let Layout { chunks, scales, table, .. } = self.layout;
+        [chunks, base(1), base(2), scales, table].map(|word| word as u32)
     }
-}
-
-/// The first members of every packed operation's params; see `shaders/lib/layout.wgsl`.
-pub(super) struct Addresses {
-    pub chunks: u32,
-    pub plane1: u32,
-    pub plane2: u32,
-    pub scales: u32,
-    pub table: u32,
 }
 
 /// Ranges of rows that fit a binding each.

@@ -3,7 +3,6 @@
 //! The kernel computes in integers, so the bytes are those of the CPU on every device; no rounding
 //! of the driver's has a part in them. Formats whose encoder is a search are encoded on the CPU.
 
-use super::matrix::Addresses;
 use super::{Matrix, Placement, check_loop, fold, stride};
 use crate::error::{Error, Result};
 use crate::formats::{self, CHUNK, FormatRef, RowScale};
@@ -12,16 +11,7 @@ use crate::gpu::{
 };
 
 params! {
-    /// Chunks in a row.
-    chunks: u32,
-    /// First word of plane 1.
-    plane1: u32,
-    /// First word of plane 2.
-    plane2: u32,
-    /// First word of the rows' scales.
-    scales: u32,
-    /// First word of the format's table.
-    table: u32,
+    packed:
     /// Weights in a row.
     cols: u32,
     /// Floats from row to row of x.
@@ -94,17 +84,12 @@ pub fn record(plan: &mut PlanBuilder, x: &Buffer, w: &Matrix) -> Result<()> {
         return Err(Error::InvalidOption { name: "format", value, allowed });
     }
     for shard in &w.shards {
-        let Addresses { chunks, plane1, plane2, scales, table } = shard.addresses();
         let params = Params {
-            chunks,
-            plane1,
-            plane2,
-            scales,
-            table,
             cols: w.cols as u32,
             stride: stride(w.cols) as u32,
             rows: shard.layout.rows as u32,
             x_row: shard.first_row as u32,
+            ..Params::of(shard)
         };
         let buffers = [x, &shard.buffer];
         let variant = variant(w);
