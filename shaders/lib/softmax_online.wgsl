@@ -3,20 +3,6 @@
 
 const PASSES = 1u;
 
-struct Held { z: vec4<f32> }
-
-fn hold(z: vec4<f32>) -> Held {
-    return Held(z);
-}
-
-fn hold_seen(z: vec4<f32>, gone: vec4<bool>) -> Held {
-    return Held(select(z, vec4<f32>(PAIR_ZERO.e), gone));
-}
-
-fn hold_any(z: vec4<f32>) -> Held {
-    return Held(z);
-}
-
 fn start(before: Pair, pass_index: u32) -> Pair4 {
     return Pair4(vec4<f32>(), vec4<f32>(PAIR_ZERO.e));
 }
@@ -36,16 +22,4 @@ fn join4(a: Pair4, b: Pair4) -> Pair4 {
 fn join(a: Pair, b: Pair) -> Pair {
     let e = max(a.e, b.e);
     return Pair(a.v * exp_negative(a.e - e) + b.v * exp_negative(b.e - e), e);
-}
-
-fn weight(h: Held, total: Pair, inverse: f32) -> vec4<f32> {
-    return exp_negative4(h.z - total.e) * inverse;
-}
-
-fn log_weight(h: Held, total: Pair, log_sum: f32) -> vec4<f32> {
-    return (h.z - total.e) - log_sum;
-}
-
-fn log_sum_exp(total: Pair, log_sum: f32) -> f32 {
-    return total.e + log_sum;
 }

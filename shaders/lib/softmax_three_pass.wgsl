@@ -2,20 +2,6 @@
 
 const PASSES = 2u;
 
-struct Held { z: vec4<f32> }
-
-fn hold(z: vec4<f32>) -> Held {
-    return Held(z);
-}
-
-fn hold_seen(z: vec4<f32>, gone: vec4<bool>) -> Held {
-    return Held(select(z, vec4<f32>(PAIR_ZERO.e), gone));
-}
-
-fn hold_any(z: vec4<f32>) -> Held {
-    return Held(z);
-}
-
 fn start(before: Pair, pass_index: u32) -> Pair4 {
     return Pair4(vec4<f32>(), vec4<f32>(select(PAIR_ZERO.e, before.e, pass_index > 0u)));
 }
@@ -36,16 +22,4 @@ fn join4(a: Pair4, b: Pair4) -> Pair4 {
 
 fn join(a: Pair, b: Pair) -> Pair {
     return Pair(a.v + b.v, max(a.e, b.e));
-}
-
-fn weight(h: Held, total: Pair, inverse: f32) -> vec4<f32> {
-    return exp_negative4(h.z - total.e) * inverse;
-}
-
-fn log_weight(h: Held, total: Pair, log_sum: f32) -> vec4<f32> {
-    return (h.z - total.e) - log_sum;
-}
-
-fn log_sum_exp(total: Pair, log_sum: f32) -> f32 {
-    return total.e + log_sum;
 }

@@ -65,7 +65,7 @@ fn log_sum_exp(total: Pair, log_sum: f32) -> f32 {
     return total.e * LN2_1 + (total.e * LN2_2 + (total.e * LN2_3 + log_sum));
 }
 
-// The inverse of what pair_exp_far does from EXP_FAR on.
+// The inverse of what pair_exp_any4 does from EXP_FAR on.
 fn coarse(e: f32) -> f32 {
     return sign(e) * bitcast<f32>(bitcast<u32>(abs(e)) - 0x400000u);
 }

@@ -78,11 +78,12 @@ impl Algorithm {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::TwoPass, Self::ThreePass, Self::Online];
 
-    fn part(self) -> Part {
+    fn parts(self) -> &'static [Part] {
+        const NUMBERS: Part = part!("lib/softmax_numbers.wgsl");
         match self {
-            Self::TwoPass => part!("lib/softmax_two_pass.wgsl"),
-            Self::ThreePass => part!("lib/softmax_three_pass.wgsl"),
-            Self::Online => part!("lib/softmax_online.wgsl"),
+            Self::TwoPass => &[part!("lib/softmax_two_pass.wgsl")],
+            Self::ThreePass => &[NUMBERS, part!("lib/softmax_three_pass.wgsl")],
+            Self::Online => &[NUMBERS, part!("lib/softmax_online.wgsl")],
         }
     }
 
@@ -325,7 +326,7 @@ fn flag(on: bool) -> f64 {
 /// The parts for these options: vec4s where every row begins at one.
 fn parts(options: &Options, params: &Params) -> Vec<Part> {
     let whole = |stride: u32| stride.is_multiple_of(4);
-    let mut parts = vec![options.algorithm.part()];
+    let mut parts = options.algorithm.parts().to_vec();
     if options.input == Element::F16 || options.output == Element::F16 {
         parts.extend([VEC8, F32_BITS, part!("lib/f16_pairs.wgsl")]);
     }

@@ -7,28 +7,16 @@ use mantissa::model::gguf::{Gguf, GgufError, Writer};
 use super::raw::{File, array, string, tensor, value};
 use super::read;
 
-/// The problem of a file that is wrong, after checking that the message holds all of `names`.
+#[path = "../shared/hostile.rs"]
+mod shared;
+use shared::{hostile, malformed};
+
 #[track_caller]
 fn problem(file: &[u8], names: &[&str]) -> GgufError {
-    let error = read(file).map(drop).unwrap_err();
-    let text = error.to_string();
-    for name in names.iter().chain(&["test.gguf"]) {
-        assert!(text.contains(name), "{text:?} does not name {name:?}");
+    match malformed(read(file).map(drop).unwrap_err(), "test.gguf", names) {
+        FileProblem::Gguf(problem) => problem,
+        other => panic!("{other:?}"),
     }
-    let Error::Malformed { problem: FileProblem::Gguf(problem), .. } = error else {
-        panic!("{error:?}")
-    };
-    problem
-}
-
-macro_rules! hostile {
-    ($($name:ident: $file:expr, $pattern:pat $(if $guard:expr)?, $names:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            let problem = problem(&$file, &$names);
-            assert!(matches!(&problem, $pattern $(if $guard)?), "{problem:?}");
-        }
-    )*};
 }
 
 const TYPE_U32: u32 = 4;

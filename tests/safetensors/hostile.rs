@@ -6,28 +6,16 @@ use ::mantissa::model::safetensors::SafetensorsError;
 
 use crate::support::{open, raw};
 
-/// The problem of a file that is wrong, after checking that the message holds all of `names`.
+#[path = "../shared/hostile.rs"]
+mod shared;
+use shared::{hostile, malformed};
+
 #[track_caller]
 fn problem(file: &[u8], names: &[&str]) -> SafetensorsError {
-    let error = open(file).map(drop).unwrap_err();
-    let text = error.to_string();
-    for name in names.iter().chain(&["test.safetensors"]) {
-        assert!(text.contains(name), "{text:?} does not name {name:?}");
+    match malformed(open(file).map(drop).unwrap_err(), "test.safetensors", names) {
+        FileProblem::Safetensors(problem) => problem,
+        other => panic!("{other:?}"),
     }
-    let Error::Malformed { problem: FileProblem::Safetensors(problem), .. } = error else {
-        panic!("{error:?}")
-    };
-    problem
-}
-
-macro_rules! hostile {
-    ($($name:ident: $file:expr, $pattern:pat $(if $guard:expr)?, $names:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            let problem = problem(&$file, &$names);
-            assert!(matches!(&problem, $pattern $(if $guard)?), "{problem:?}");
-        }
-    )*};
 }
 
 use SafetensorsError as E;
