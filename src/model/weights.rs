@@ -167,8 +167,10 @@ impl Loader<'_> {
         let format = t.format()?;
         let bytes = self.source.read(t.offset, t.bytes as usize).await?;
         let mut values = vec![0.0; t.elements() as usize];
-        check_finite(t, &bytes)?;
         formats::decode_row(format, &bytes, &mut values)?;
+        if let Some(column) = values.iter().position(|x| !x.is_finite()) {
+            return Err(not_finite(t, (0, column, values[column])));
+        }
         self.uploaded(t).await?;
         Ok(values)
     }
@@ -185,10 +187,10 @@ impl Loader<'_> {
 
 /// A NaN among the weights, or a scale that makes one, would only show as a NaN in the logits.
 fn check_finite(t: &TensorInfo, bytes: &[u8]) -> Result<()> {
-    match formats::first_not_finite(t.format()?, t.row_len() as usize, bytes)? {
-        None => Ok(()),
-        Some((row, column, value)) => {
-            Err(Error::WeightNotFinite { tensor: t.name.clone(), row, column, value })
-        }
-    }
+    let found = formats::first_not_finite(t.format()?, t.row_len() as usize, bytes)?;
+    found.map_or(Ok(()), |found| Err(not_finite(t, found)))
+}
+
+fn not_finite(t: &TensorInfo, (row, column, value): (usize, usize, f32)) -> Error {
+    Error::WeightNotFinite { tensor: t.name.clone(), row, column, value }
 }
