@@ -1,84 +1,276 @@
-// Causal attention over the cache, on (mantissa, exponent) pairs: y = Σ_j exp(s_j)·v_j / Σ_j exp(s_j)
-// with s_j = scale·q·k_j, never materialising the scores. A workgroup per query and head, which
-// walks the cache in blocks of LANES positions: first a lane per position computes its score's
-// exponential as a pair; then TEAMS teams of lanes, a lane per vec4 of the head, each add up every
-// TEAMS-th position of the block. A lane's sums share an exponent, and rescaling them is by powers
-// of two, so exact. At the end the teams' sums are added in a fixed order.
+// Attention with grouped heads over a KV cache in any format, on (mantissa, exponent) pairs:
+// y = Σ_j exp(z_j)·v_j / Σ_j exp(z_j), never materialising the scores. An online softmax (Milakov &
+// Gimelshein, arXiv 1805.02867; tiled as in Dao et al., arXiv 2205.14135) in which all of a tile's
+// exponentials share an exponent, so that moving a sum to another one is exact.
+//
+// A workgroup takes TILE_Q queries that share a head of keys (those of its group, row by row) and
+// walks its split of the context in tiles of 4·LANES positions. First each lane scores four
+// positions against every query: a position's keys are decoded once for all of them. The largest
+// exponent of each query is found with an atomic maximum, whose order does not matter. Then a lane
+// owns eight values of the head: TEAMS teams of SLICES lanes each add up some of the tile's positions.
+// At the end the teams are added in a fixed order.
 
 override LANES: u32 = 64u;
-// Lanes of a team: head_dim / 4, at most LANES; and teams: LANES / WIDTH.
-override WIDTH: u32 = 16u;
-override TEAMS: u32 = 4u;
+override TILE_Q: u32 = 8u;
+// Eights of a head, the last one perhaps half full.
+override SLICES: u32 = 8u;
+override HALF_SLICE: bool = false;
+// vec4s of workgroup memory: LANES·max(TILE_Q, 3).
+override SCRATCH: u32 = 512u;
 
-// kv_stride counts floats per position.
+// Whether row i sees positions up to its own only; and not those `window` or more before it.
+override CAUSAL: bool = true;
+override WINDOW: bool = false;
+// cap·tanh(z/cap) on scores; a bias of slope·distance; a mask that is added, times the slope.
+override SOFT_CAP: bool = false;
+override ALIBI: bool = false;
+override MASKED: bool = false;
+// Whether the context is split, and sums are left for attention_combine.
+override SPLIT: bool = false;
+
+// Strides of q and y count vec4s, that of the mask floats. The cache has `context` rows for each head.
 struct Params {
-    head_dim: u32, group: u32, q_stride: u32, kv_stride: u32, y_stride: u32, scale: f32,
+    chunks: u32, k_plane1: u32, k_plane2: u32, v_plane1: u32, v_plane2: u32,
+    width: u32, group: u32, heads: u32, rows: u32, context: u32,
+    q_stride: u32, y_stride: u32, mask_stride: u32, mask_rows: u32,
+    splits: u32, window: u32, scale: f32, soft_cap: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> v: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> k: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> v: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read> mask: array<f32>;
+// A slope and a sink for each head.
+@group(0) @binding(6) var<storage, read> of_heads: array<vec2<f32>>;
+@group(0) @binding(7) var<storage, read_write> y: array<vec4<f32>>;
 
-var<workgroup> pair_v: array<f32, LANES>;
-var<workgroup> pair_e: array<f32, LANES>;
-var<workgroup> team_sums: array<vec4<f32>, LANES>;
+const MAX_TILE_Q = 8u;
+const NAN = 0x7fc00000u;
 
-fn score(q_at: u32, k_at: u32) -> f32 {
-    var sum = 0.0;
-    for (var i = 0u; i < WIDTH; i++) {
-        sum += dot(q[q_at + i], k[k_at + i]);
+var<workgroup> scratch: array<vec4<f32>, SCRATCH>;
+var<workgroup> tops: array<atomic<i32>, MAX_TILE_Q>;
+
+fn k_load_word(i: u32) -> u32 {
+    return k[i / 4u][i % 4u];
+}
+
+fn k_load_vec4(i: u32) -> vec4<u32> {
+    return k[i];
+}
+
+fn v_load_word(i: u32) -> u32 {
+    return v[i / 4u][i % 4u];
+}
+
+fn v_load_vec4(i: u32) -> vec4<u32> {
+    return v[i];
+}
+
+// A float as an integer of the same order, and back.
+fn ordered(x: f32) -> i32 {
+    let bits = bitcast<i32>(x);
+    return bits ^ ((bits >> 31u) & 0x7fffffff);
+}
+
+fn unordered(i: i32) -> f32 {
+    return bitcast<f32>(i ^ ((i >> 31u) & 0x7fffffff));
+}
+
+// Query m of the workgroup: its row, its head, and the positions start..end that it sees.
+struct Query { row: u32, head: u32, start: u32, end: u32 }
+
+fn query(kv_head: u32, index: u32) -> Query {
+    let row = min(index / params.group, params.rows - 1u);
+    let head = kv_head * params.group + index % params.group;
+    let place = step.position + row + 1u;
+    let end = min(select(step.position + step.rows, place, CAUSAL), params.context);
+    let start = select(0u, max(place, params.window) - params.window, WINDOW);
+    return Query(row, head, min(start, end), end);
+}
+
+fn load_q(at: u32, i: u32) -> vec4<f32> {
+    if HALF_SLICE && i >= params.width {
+        return vec4<f32>();
     }
-    return sum * params.scale;
+    return q[at + i];
+}
+
+fn mask_at(row: u32, keys: vec4<u32>) -> vec4<f32> {
+    let at = row % params.mask_rows * params.mask_stride;
+    return vec4<f32>(mask[at + keys.x], mask[at + keys.y], mask[at + keys.z], mask[at + keys.w]);
+}
+
+fn is_minus_infinity(x: vec4<f32>) -> vec4<bool> {
+    return bitcast<vec4<u32>>(x) == vec4<u32>(0xff800000u);
+}
+
+fn is_not_finite(x: vec4<f32>) -> vec4<bool> {
+    return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) >= vec4<u32>(0x7f800000u);
+}
+
+// exp of four positions' logits. What is not seen, and −inf, weighs nothing; +inf and NaN are NaN.
+fn weigh(score: vec4<f32>, asked: Query, keys: vec4<u32>) -> Pair4 {
+    var gone = (keys < vec4<u32>(asked.start)) | (keys >= vec4<u32>(asked.end));
+    var z = score * params.scale;
+    if SOFT_CAP {
+        let t = exp_negative4(-2.0 / params.soft_cap * abs(z));
+        z = select(sign(z) * (params.soft_cap * ((1.0 - t) / (1.0 + t))), z, is_not_finite(z));
+    }
+    if MASKED {
+        let m = mask_at(asked.row, min(keys, vec4<u32>(params.mask_stride - 1u)));
+        gone = gone | is_minus_infinity(m);
+        z += of_heads[asked.head].x * select(m, vec4<f32>(), gone);
+    } else if ALIBI {
+        let place = vec4<i32>(i32(step.position + asked.row));
+        z += of_heads[asked.head].x * vec4<f32>(vec4<i32>(keys) - place);
+    }
+    gone = gone | is_minus_infinity(z);
+    let spoilt = is_not_finite(z) & !gone;
+    let p = pair_exp_any4(select(z, vec4<f32>(), gone | spoilt));
+    let known = select(p.v, vec4<f32>(bitcast<f32>(NAN)), spoilt);
+    return Pair4(
+        select(known, vec4<f32>(), gone), select(p.e, vec4<f32>(PAIR_ZERO.e), gone));
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let head = group.x;
-    let row = group.y;
-    let positions = step.position + row + 1u;
-    let q_at = (row * params.q_stride + head * params.head_dim) / 4u;
-    let kv_at = head / params.group * WIDTH;
-    let kv_stride = params.kv_stride / 4u;
-    let team = lane / WIDTH;
-    let place = lane % WIDTH;
+    let kv_head = group.y;
+    let first_query = group.x * TILE_Q;
+    let queries = params.rows * params.group;
+    let first_row = kv_head * params.context;
 
-    var sums = vec4<f32>();
-    var total = PAIR_ZERO;
-    for (var block = 0u; block < positions; block += LANES) {
-        var mine = PAIR_ZERO;
-        if block + lane < positions {
-            mine = pair_exp(score(q_at, (block + lane) * kv_stride + kv_at));
-        }
-        pair_v[lane] = mine.v;
-        pair_e[lane] = mine.e;
-        workgroupBarrier();
-        let end = select(0u, min(LANES, positions - block), team < TEAMS);
-        for (var j = team; j < end; j += TEAMS) {
-            let e = max(total.e, pair_e[j]);
-            let shrink = exp2_int(total.e - e);
-            let weight = pair_v[j] * exp2_int(pair_e[j] - e);
-            sums = sums * shrink + weight * v[(block + j) * kv_stride + kv_at + place];
-            total = Pair(total.v * shrink + weight, e);
-        }
-        workgroupBarrier();
+    // The tiles that any of the queries sees, and those of this split.
+    let earliest = query(kv_head, first_query);
+    let latest = query(kv_head, min(first_query + TILE_Q, queries) - 1u);
+    let tile = 4u * LANES;
+    let tiles_from = earliest.start / tile;
+    let tiles = (latest.end + tile - 1u) / tile - min(tiles_from, latest.end / tile);
+    let share = (tiles + params.splits - 1u) / params.splits;
+    let begin = (tiles_from + group.z * share) * tile;
+    let end = min(begin + share * tile, latest.end);
+
+    let slice = lane % SLICES;
+    let team = lane / SLICES;
+    let teams = LANES / SLICES;
+
+    var q_at: array<u32, MAX_TILE_Q>;
+    var top: array<f32, MAX_TILE_Q>;
+    var total: array<vec4<f32>, MAX_TILE_Q>;
+    var lo: array<vec4<f32>, MAX_TILE_Q>;
+    var hi: array<vec4<f32>, MAX_TILE_Q>;
+    for (var m = 0u; m < TILE_Q; m++) {
+        let asked = query(kv_head, first_query + m);
+        q_at[m] = asked.row * params.q_stride + asked.head * params.width;
+        top[m] = PAIR_ZERO.e;
+        total[m] = vec4<f32>();
+        lo[m] = vec4<f32>();
+        hi[m] = vec4<f32>();
     }
-    pair_v[lane] = total.v;
-    pair_e[lane] = total.e;
-    team_sums[lane] = sums;
+    if lane < TILE_Q {
+        atomicStore(&tops[lane], ordered(PAIR_ZERO.e));
+    }
     workgroupBarrier();
-    if lane >= WIDTH {
-        return;
+
+    for (var at = begin; at < end; at += tile) {
+        let keys = vec4<u32>(at + lane) + vec4<u32>(0u, 1u, 2u, 3u) * LANES;
+        let safe = first_row + min(keys, vec4<u32>(end - 1u));
+        var scores: array<vec4<f32>, MAX_TILE_Q>;
+        for (var m = 0u; m < TILE_Q; m++) {
+            scores[m] = vec4<f32>();
+        }
+        for (var c = 0u; 4u * c < SLICES; c++) {
+            let b0 = k_load_block(safe.x, c);
+            let b1 = k_load_block(safe.y, c);
+            let b2 = k_load_block(safe.z, c);
+            let b3 = k_load_block(safe.w, c);
+            for (var g = 0u; g < min(4u, SLICES - 4u * c); g++) {
+                let w0 = k_decode8(b0, g);
+                let w1 = k_decode8(b1, g);
+                let w2 = k_decode8(b2, g);
+                let w3 = k_decode8(b3, g);
+                let i = 8u * c + 2u * g;
+                for (var m = 0u; m < TILE_Q; m++) {
+                    let front = load_q(q_at[m], i);
+                    let back = load_q(q_at[m], i + 1u);
+                    let s = scores[m];
+                    scores[m] = vec4<f32>(
+                        dot8(s.x, w0, front, back), dot8(s.y, w1, front, back),
+                        dot8(s.z, w2, front, back), dot8(s.w, w3, front, back));
+                }
+            }
+        }
+        var exponents: array<vec4<f32>, MAX_TILE_Q>;
+        for (var m = 0u; m < TILE_Q; m++) {
+            let p = weigh(scores[m], query(kv_head, first_query + m), keys);
+            scores[m] = p.v;
+            exponents[m] = p.e;
+            atomicMax(&tops[m], ordered(max(max(p.e.x, p.e.y), max(p.e.z, p.e.w))));
+        }
+        workgroupBarrier();
+        for (var m = 0u; m < TILE_Q; m++) {
+            let e = unordered(atomicLoad(&tops[m]));
+            scratch[m * LANES + lane] = scores[m] * exp2_int4(exponents[m] - e);
+            let shrink = exp2_int(top[m] - e);
+            total[m] *= shrink;
+            lo[m] *= shrink;
+            hi[m] *= shrink;
+            top[m] = e;
+        }
+        workgroupBarrier();
+        let last = select(0u, min(LANES, end - at), team < teams);
+        for (var j = team; j < last; j += teams) {
+            let rows = first_row + min(vec4<u32>(at + j) + vec4<u32>(0u, 1u, 2u, 3u) * LANES, vec4<u32>(end - 1u));
+            let w0 = v_decode8(v_load_block(rows.x, slice / 4u), slice % 4u);
+            let w1 = v_decode8(v_load_block(rows.y, slice / 4u), slice % 4u);
+            let w2 = v_decode8(v_load_block(rows.z, slice / 4u), slice % 4u);
+            let w3 = v_decode8(v_load_block(rows.w, slice / 4u), slice % 4u);
+            for (var m = 0u; m < TILE_Q; m++) {
+                let p = scratch[m * LANES + j];
+                lo[m] = fma(w3.lo, vec4<f32>(p.w), fma(w2.lo, vec4<f32>(p.z),
+                    fma(w1.lo, vec4<f32>(p.y), fma(w0.lo, vec4<f32>(p.x), lo[m]))));
+                hi[m] = fma(w3.hi, vec4<f32>(p.w), fma(w2.hi, vec4<f32>(p.z),
+                    fma(w1.hi, vec4<f32>(p.y), fma(w0.hi, vec4<f32>(p.x), hi[m]))));
+                total[m] += p;
+            }
+        }
     }
-    for (var t = 1u; t < TEAMS; t++) {
-        let other = lane + t * WIDTH;
-        let e = max(total.e, pair_e[other]);
-        let shrink = exp2_int(total.e - e);
-        let scale = exp2_int(pair_e[other] - e);
-        sums = sums * shrink + team_sums[other] * scale;
-        total = Pair(total.v * shrink + pair_v[other] * scale, e);
+
+    for (var m = 0u; m < TILE_Q; m++) {
+        workgroupBarrier();
+        scratch[lane] = lo[m];
+        scratch[LANES + lane] = hi[m];
+        scratch[2u * LANES + lane] = total[m];
+        workgroupBarrier();
+        if team == 0u && first_query + m < queries {
+            for (var other = lane + SLICES; other < teams * SLICES; other += SLICES) {
+                lo[m] += scratch[other];
+                hi[m] += scratch[LANES + other];
+                total[m] += scratch[2u * LANES + other];
+            }
+            let t = total[m];
+            let sum = Pair((t.x + t.y) + (t.z + t.w), top[m]);
+            store(query(kv_head, first_query + m), group.z, slice, sum, lo[m], hi[m]);
+        }
     }
-    y[(row * params.y_stride + head * params.head_dim) / 4u + lane] = sums / total.v;
+}
+
+// Eight values of a query's result; of a split, as they are, with the sum behind the last.
+fn store(asked: Query, split: u32, slice: u32, sum: Pair, lo: vec4<f32>, hi: vec4<f32>) {
+    var to = asked.row * params.y_stride + asked.head * params.width;
+    var scale = 1.0;
+    if SPLIT {
+        to = ((asked.row * params.heads + asked.head) * params.splits + split) * (params.width + 1u);
+        if slice == 0u {
+            y[to + params.width] = vec4<f32>(sum.v, sum.e, 0.0, 0.0);
+        }
+    } else {
+        let end = finish(sum, of_heads[asked.head].y);
+        scale = end.shrink * end.inverse;
+    }
+    y[to + 2u * slice] = lo * scale;
+    if !HALF_SLICE || 2u * slice + 1u < params.width {
+        y[to + 2u * slice + 1u] = hi * scale;
+    }
 }

@@ -1,24 +1,10 @@
-// Rows of f32 as packed weights. A lane encodes GROUP chunks of a row: as many as share a word of
-// any plane or a block, so that every word has one writer. Where rows have scales, a launch before
-// with SCALES writes those, a lane per row. All in integers (lib/f32_bits.wgsl), so the bytes are
-// the CPU's on every device.
+// Rows of f32 as packed weights: a lane per group of chunks (lib/encode.wgsl). Where rows have
+// scales, a launch before with SCALES writes those, a lane per row.
 
 override LANES: u32 = 64u;
-override GROUP: u32 = 1u;
 override SCALES: bool = false;
 // A row's scale is its largest magnitude divided by this.
 override ROW_MAX: f32 = 1.0;
-// Chunks in a block: those whose largest magnitude a chunk's encoder is told.
-override SCOPE: u32 = 1u;
-
-// The format's planes: words in a slot, chunks that share a slot (of one word, if more than one).
-override PLANES: u32 = 1u;
-override WORDS0: u32 = 1u;
-override WORDS1: u32 = 1u;
-override WORDS2: u32 = 1u;
-override SHARE0: u32 = 1u;
-override SHARE1: u32 = 1u;
-override SHARE2: u32 = 1u;
 
 // The shard holds `rows` rows, of which the first is row x_row of x.
 struct Params {
@@ -29,65 +15,6 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<u32>;
 @group(0) @binding(2) var<storage, read_write> weights: array<u32>;
-
-// Nothing is decoded here, but the format part does not resolve without these.
-fn load_word(i: u32) -> u32 {
-    return weights[i];
-}
-
-fn load_vec4(i: u32) -> vec4<u32> {
-    return vec4<u32>(weights[4u * i], weights[4u * i + 1u], weights[4u * i + 2u], weights[4u * i + 3u]);
-}
-
-const NAN = 0x7fc00000u;
-
-// v / s as src/formats/rows.rs has it: 0 where s is 0, one NaN.
-fn quotient(v: u32, s: u32) -> u32 {
-    if is_nan(s) || is_nan(v) {
-        return select(NAN, 0u, magnitude(s) == 0u);
-    }
-    if magnitude(s) == 0u {
-        return 0u;
-    }
-    if !is_finite(s) {
-        return select(v & SIGN, NAN, !is_finite(v));
-    }
-    if !is_finite(v) {
-        return v;
-    }
-    return (v & SIGN) | f32_div(v, s);
-}
-
-// Chunk c of a row of x without the row's scale, zeros behind its end.
-fn load_chunk(row: u32, c: u32) -> array<u32, 32> {
-    var chunk: array<u32, 32>;
-    let at = (params.x_row + row) * params.stride + c * 32u;
-    for (var j = 0u; j < min(32u, params.cols - c * 32u); j++) {
-        if ROW_SCALED {
-            chunk[j] = quotient(x[at + j], load_word(params.scales + row));
-        } else {
-            chunk[j] = x[at + j];
-        }
-    }
-    return chunk;
-}
-
-// The larger of a peak and a value's magnitude; a NaN is larger than all.
-fn larger(peak: u32, value: u32) -> u32 {
-    return max(peak, min(magnitude(value), INFINITY + 1u));
-}
-
-// The largest magnitude in the block that begins with chunk c.
-fn block_peak(row: u32, c: u32) -> u32 {
-    var peak = 0u;
-    for (var i = c; i < min(c + SCOPE, params.chunks); i++) {
-        var chunk = load_chunk(row, i);
-        for (var j = 0u; j < 32u; j++) {
-            peak = larger(peak, chunk[j]);
-        }
-    }
-    return peak;
-}
 
 fn write_scale(row: u32) {
     if row >= params.rows {
@@ -101,14 +28,6 @@ fn write_scale(row: u32) {
     let scale = f32_div(min(peak, INFINITY - 1u), bitcast<u32>(ROW_MAX));
     weights[params.scales + row] =
         select(select(NAN, INFINITY, peak == INFINITY), scale, peak < INFINITY);
-}
-
-fn plane_words(p: u32) -> u32 {
-    return select(select(WORDS2, WORDS1, p == 1u), WORDS0, p == 0u);
-}
-
-fn plane_share(p: u32) -> u32 {
-    return select(select(SHARE2, SHARE1, p == 1u), SHARE0, p == 0u);
 }
 
 @compute @workgroup_size(LANES)
@@ -127,31 +46,5 @@ fn main(
     if row >= params.rows {
         return;
     }
-    let first = id % in_row * GROUP;
-    // What the chunks so far gave to a word that they share, of each plane.
-    var shared_words: array<u32, 3>;
-    var peak = 0u;
-    for (var c = first; c < min(first + GROUP, params.chunks); c++) {
-        if c % SCOPE == 0u {
-            peak = block_peak(row, c);
-        }
-        let words = encode32(load_chunk(row, c), peak);
-        var from_word = 0u;
-        for (var p = 0u; p < PLANES; p++) {
-            let share = plane_share(p);
-            let at = plane(p) + slot(row, c, share) * plane_words(p);
-            if share > 1u {
-                let bits = 32u / share;
-                let mine = extractBits(words[from_word], bits * (c % SCOPE), bits);
-                let joined = mine << (bits * (c % share));
-                shared_words[p] = select(shared_words[p], 0u, c % share == 0u) | joined;
-                weights[at] = shared_words[p];
-            } else {
-                for (var w = 0u; w < plane_words(p); w++) {
-                    weights[at + w] = words[from_word + w];
-                }
-            }
-            from_word += plane_words(p);
-        }
-    }
+    encode_group(row, (params.x_row + row) * params.stride, id % in_row * GROUP);
 }

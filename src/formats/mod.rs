@@ -185,6 +185,9 @@ impl RowScale {
 /// A format, as it is passed around.
 pub type FormatRef = &'static dyn Format;
 
+/// IEEE binary32, what everything else stands for.
+pub const F32: FormatRef = &f32::F32;
+
 /// THE table: every number format there is, but for those of [`FAMILIES`]. To add one, add its word
 /// here.
 pub static FORMATS: &[FormatRef] = &[

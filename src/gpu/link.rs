@@ -1,6 +1,7 @@
 //! Linking: a kernel's text is whole WGSL files, one after the other. WGSL does not mind the order
 //! of declarations, so nothing is ever substituted into a text; `shaders/README.md` has the rule.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -64,25 +65,29 @@ impl Linked {
 /// under a prefix where it meets two formats.
 pub const FORMAT_IMPORTS: &[&str] = &["load_word", "load_vec4", "slot", "plane", "table"];
 
-/// A format part under a prefix, so that two formats can meet in one kernel: every identifier
-/// that the part declares at module scope, or imports, gets the prefix; nothing else changes.
-pub fn instantiate(text: &str, prefix: &str) -> String {
+/// A format's parts under a prefix, so that two formats can meet in one kernel: every identifier
+/// that the parts declare at module scope, or import, gets the prefix; nothing else changes.
+pub fn instantiate(parts: &[Part], prefix: &str) -> Vec<(&'static str, Cow<'static, str>)> {
     if prefix.is_empty() {
-        return text.into();
+        return parts.iter().map(|part| (part.path, part.text.into())).collect();
     }
-    let mut names: HashSet<&str> = declared(text).collect();
+    let mut names: HashSet<&str> = parts.iter().flat_map(|part| declared(part.text)).collect();
     names.extend(FORMAT_IMPORTS);
-    let mut out = String::with_capacity(text.len() * 2);
-    for token in tokens(text) {
-        let prefix = if names.contains(token) { prefix } else { "" };
-        let _ = write!(out, "{prefix}{token}");
-    }
-    out
+    let prefixed = |text: &str| {
+        let mut out = String::with_capacity(text.len() * 2);
+        for token in tokens(text) {
+            let prefix = if names.contains(token) { prefix } else { "" };
+            let _ = write!(out, "{prefix}{token}");
+        }
+        out.into()
+    };
+    parts.iter().map(|part| (part.path, prefixed(part.text))).collect()
 }
 
 /// Names declared at module scope (parts declare at the start of a line).
 pub fn declared(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter_map(|line| {
+    let outermost = text.lines().filter(|line| !line.starts_with(char::is_whitespace));
+    outermost.filter_map(|line| {
         let mut words = tokens(line).filter(|t| !t.trim().is_empty());
         match words.next()? {
             "fn" | "struct" | "alias" | "const" | "override" => words.next(),
@@ -116,18 +121,21 @@ mod tests {
 
     #[test]
     fn a_prefix_renames_whole_identifiers_that_the_part_declares() {
-        let text = "struct Block { d: f32 }\nfn decode8(b: Block) -> f32 { return load_word(0u) + decode80; }\n";
-        let linked = instantiate(text, "k_");
+        let shared = "fn shared(d: f32) -> f32 { return d; }\n";
+        let text = "struct Block { d: f32 }\nfn decode8(b: Block) -> f32 { return shared(load_word(0u)) + decode80; }\n";
+        let part = |text| Part { path: "x.wgsl", text };
+        let linked = instantiate(&[part(shared), part(text)], "k_");
+        assert_eq!(linked[0].1, "fn k_shared(d: f32) -> f32 { return d; }\n");
         assert_eq!(
-            linked,
-            "struct k_Block { d: f32 }\nfn k_decode8(b: k_Block) -> f32 { return k_load_word(0u) + decode80; }\n"
+            linked[1].1,
+            "struct k_Block { d: f32 }\nfn k_decode8(b: k_Block) -> f32 { return k_shared(k_load_word(0u)) + decode80; }\n"
         );
     }
 
     #[test]
     fn declarations_of_every_kind_are_found() {
         let text = "override T: u32 = 1u;\nconst A = 2;\nalias E = f32;\nvar<workgroup> w: array<u32, 4>;\nfn f() {}\n  fn inner";
-        assert_eq!(declared(text).collect::<Vec<_>>(), ["T", "A", "E", "w", "f", "inner"]);
+        assert_eq!(declared(text).collect::<Vec<_>>(), ["T", "A", "E", "w", "f"]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! From an operation and a variant of it to a pipeline, made once per device.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::device::{Caps, Gpu};
-use super::link::{Linked, Part, part};
+use super::link::{Linked, Part, instantiate, part};
 use crate::error::Result;
 use crate::formats::{FormatRef, RowScale};
 use crate::platform;
@@ -15,8 +16,10 @@ pub struct Op {
     pub name: &'static str,
     /// Its own part, then the shared parts that every variant uses.
     pub parts: &'static [Part],
-    /// Whether it reads or writes packed weights, through a format part.
-    pub packed: bool,
+    /// The prefixes under which it links format parts: none where it neither reads nor writes packed
+    /// values, `[""]` for one matrix (whose addresses are then those of `lib/layout.wgsl`), and one
+    /// for each operand where two formats meet.
+    pub formats: &'static [&'static str],
     /// Whether it uses the reductions of `lib/reduce*.wgsl`.
     pub reduces: bool,
     /// Bindings 1.. of group 0; binding 0 is the uniform `params`.
@@ -103,10 +106,10 @@ pub(crate) use params;
 /// What distinguishes one pipeline of an operation from another.
 #[derive(Debug, Clone, Default)]
 pub struct Variant {
-    /// The format of the packed weights, for operations that read any.
-    pub format: Option<FormatRef>,
+    /// The formats of packed operands, one for each of [`Op::formats`].
+    pub formats: Vec<FormatRef>,
     /// Values of `override` constants.
-    pub constants: Vec<(&'static str, f64)>,
+    pub constants: Vec<(Cow<'static, str>, f64)>,
     /// Parts chosen among several with the same names.
     pub parts: Vec<Part>,
 }
@@ -114,7 +117,13 @@ pub struct Variant {
 impl Variant {
     /// A variant without a format.
     pub fn of(constants: &[(&'static str, f64)]) -> Self {
-        Self { format: None, constants: constants.to_vec(), parts: Vec::new() }
+        Self::default().and(constants)
+    }
+
+    /// The same with these constants too.
+    pub fn and(mut self, constants: &[(&'static str, f64)]) -> Self {
+        self.constants.extend(constants.iter().map(|&(name, value)| (name.into(), value)));
+        self
     }
 
     /// The same with these parts.
@@ -124,12 +133,18 @@ impl Variant {
     }
 
     /// The same for weights in `format`.
-    pub fn packed(mut self, format: FormatRef) -> Self {
-        self.format = Some(format);
-        self.constants.extend_from_slice(format.overrides());
-        if format.row_scale() != RowScale::None {
-            self.constants.push(("ROW_SCALED", 1.0));
-        }
+    pub fn packed(self, format: FormatRef) -> Self {
+        let scaled = format.row_scale() != RowScale::None;
+        let constants: &[_] = if scaled { &[("ROW_SCALED", 1.0)] } else { &[] };
+        self.packed_as("", format).and(constants)
+    }
+
+    /// The same for an operand in `format`, whose parts are linked under `prefix`: the next of
+    /// [`Op::formats`].
+    pub fn packed_as(mut self, prefix: &'static str, format: FormatRef) -> Self {
+        self.formats.push(format);
+        let named = |&(name, value): &(&str, f64)| (format!("{prefix}{name}").into(), value);
+        self.constants.extend(format.overrides().iter().map(named));
         self
     }
 }
@@ -138,9 +153,9 @@ impl Variant {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct PipelineKey {
     op: &'static str,
-    format: Option<String>,
+    formats: Vec<&'static str>,
     caps: Caps,
-    constants: Vec<(&'static str, u64)>,
+    constants: Vec<(Cow<'static, str>, u64)>,
     parts: Vec<&'static str>,
 }
 
@@ -151,13 +166,13 @@ pub(super) struct Pipeline {
     pub(super) layout: wgpu::BindGroupLayout,
 }
 
-/// The text of one operation, for one format and set of capabilities.
+/// The text of one operation, in the form without parts to choose, for one format.
 pub fn link_op(op: &Op, format: Option<FormatRef>, caps: Caps) -> Linked {
-    link_parts(op, format, &[], caps)
+    link_parts(op, &format.into_iter().collect::<Vec<_>>(), &[], caps)
 }
 
-/// The same with the parts that a variant chooses.
-pub fn link_parts(op: &Op, format: Option<FormatRef>, parts: &[Part], caps: Caps) -> Linked {
+/// The same with the parts that a variant chooses, and a format for each of [`Op::formats`].
+pub fn link_parts(op: &Op, formats: &[FormatRef], parts: &[Part], caps: Caps) -> Linked {
     let mut linked = Linked::default();
     let enable = platform::enable_directives(caps);
     if !enable.is_empty() {
@@ -170,11 +185,16 @@ pub fn link_parts(op: &Op, format: Option<FormatRef>, parts: &[Part], caps: Caps
     if op.reduces {
         push(if caps.subgroups { &REDUCE_SUBGROUP } else { &REDUCE });
     }
-    if op.packed {
-        [LAYOUT, VEC8, F32_BITS, ROUND].iter().for_each(&mut push);
+    if op.formats == [""] {
+        push(&LAYOUT);
     }
-    if let Some(format) = format {
-        format.shader().iter().for_each(push);
+    if !op.formats.is_empty() {
+        [VEC8, F32_BITS, ROUND].iter().for_each(&mut push);
+    }
+    for (prefix, format) in op.formats.iter().zip(formats) {
+        for (path, text) in instantiate(format.shader(), prefix) {
+            linked.push(path, &text);
+        }
     }
     linked.push(op.parts[0].path, op.parts[0].text);
     linked
@@ -192,16 +212,17 @@ impl Gpu {
     pub(super) async fn pipeline(&self, op: &Op, variant: &Variant) -> Result<Arc<Pipeline>> {
         let key = PipelineKey {
             op: op.name,
-            format: variant.format.map(|f| f.name().into()),
+            formats: variant.formats.iter().map(|f| f.name()).collect(),
             caps: self.caps(),
-            constants: variant.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect(),
+            constants: variant.constants.iter().map(|(n, v)| (n.clone(), v.to_bits())).collect(),
             parts: variant.parts.iter().map(|part| part.path).collect(),
         };
         if let Some(found) = self.pipelines().get(&key) {
             return Ok(found.clone());
         }
-        let linked = link_parts(op, variant.format, &variant.parts, self.caps());
-        let what = variant.format.map_or(op.name.into(), |f| format!("{} {}", op.name, f.name()));
+        let linked = link_parts(op, &variant.formats, &variant.parts, self.caps());
+        let names = std::iter::once(op.name).chain(variant.formats.iter().map(|f| f.name()));
+        let what = names.collect::<Vec<_>>().join(" ");
         let made = self.scoped(&what, 0, |device| compile(device, op, &what, variant, &linked));
         let made = Arc::new(made.await?);
         self.pipelines().insert(key, made.clone());
@@ -223,13 +244,14 @@ fn compile(
         bind_group_layouts: &[Some(&layout)],
         immediate_size: 0,
     });
+    let constants: Vec<_> = variant.constants.iter().map(|(n, v)| (n.as_ref(), *v)).collect();
     let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(what),
         layout: Some(&pipeline_layout),
         module: &module,
         entry_point: Some("main"),
         compilation_options: wgpu::PipelineCompilationOptions {
-            constants: &variant.constants,
+            constants: &constants,
             // Kernels write workgroup memory before they read it; zeroing it costs seconds in FXC.
             zero_initialize_workgroup_memory: false,
         },

@@ -7,8 +7,11 @@ use super::config::{ModelConfig, RopeKind};
 use super::kv_cache::KvCache;
 use super::weights::{Layer, Linear, Weights};
 use crate::error::Result;
+use crate::formats::FormatRef;
 use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
-use crate::ops::{self, argmax, attention, dequantize, glu, kv_append, matmul, rms_norm, rope};
+use crate::ops::attention::{self, Attention};
+use crate::ops::kv::Kv;
+use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, rms_norm, rope};
 
 /// Which rows of a step go through the output matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +36,14 @@ pub struct Decoder {
     cache: KvCache,
     scratch: Scratch,
     rope_table: Buffer,
-    plans: HashMap<(usize, Head), Arc<Plan>>,
+    plans: HashMap<(usize, Head), Recorded>,
+}
+
+/// A plan, and what it uses that no other plan does.
+#[derive(Debug)]
+struct Recorded {
+    plan: Arc<Plan>,
+    _attention: Attention,
 }
 
 /// Activations: rows of floats, `ops::stride` of their width apart.
@@ -72,15 +82,15 @@ impl Scratch {
 }
 
 impl Decoder {
-    /// A decoder with an empty cache of `context` positions.
+    /// A decoder with an empty cache of `context` positions in a format.
     ///
     /// # Errors
-    /// What the device says.
+    /// As [`KvCache::new`]; what the device says.
     pub async fn new(
         gpu: &Gpu,
         config: &Arc<ModelConfig>,
         weights: &Arc<Weights>,
-        context: usize,
+        (context, kv_format): (usize, FormatRef),
         chunk: usize,
     ) -> Result<Self> {
         let frequencies = config.rope_frequencies(weights.rope_factors.as_deref())?;
@@ -89,7 +99,7 @@ impl Decoder {
             gpu: gpu.clone(),
             config: config.clone(),
             weights: weights.clone(),
-            cache: KvCache::new(gpu, config, context).await?,
+            cache: KvCache::new(gpu, config, context, kv_format).await?,
             scratch: Scratch::new(gpu, config, chunk).await?,
             rope_table: Buffer::from_slice(gpu, "rope table", table.as_flattened()).await?,
             plans: HashMap::new(),
@@ -98,7 +108,7 @@ impl Decoder {
 
     /// Positions that the cache holds.
     pub fn context(&self) -> usize {
-        self.cache.context
+        self.cache.shape.positions
     }
 
     /// Token ids that the next step reads; [`Head::Last`] leaves the best next token in the first.
@@ -127,8 +137,8 @@ impl Decoder {
         head: Head,
         progress: &mut (dyn FnMut(u64, u64) + Send),
     ) -> Result<Arc<Plan>> {
-        if let Some(plan) = self.plans.get(&(rows, head)) {
-            return Ok(plan.clone());
+        if let Some(recorded) = self.plans.get(&(rows, head)) {
+            return Ok(recorded.plan.clone());
         }
         if head == Head::All && self.scratch.logit_rows < rows {
             let words = rows * ops::stride(self.config.vocabulary);
@@ -136,20 +146,39 @@ impl Decoder {
             self.scratch.logit_rows = rows;
             self.plans.clear();
         }
-        let plan = Arc::new(self.record(rows, head)?.build(progress).await?);
+        let attention = self.attention(rows).await?;
+        let plan = Arc::new(self.record(rows, head, &attention)?.build(progress).await?);
         if self.plans.len() >= MAX_PLANS {
             self.plans.retain(|(rows, _), _| *rows == 1);
         }
-        self.plans.insert((rows, head), plan.clone());
+        let recorded = Recorded { plan: plan.clone(), _attention: attention };
+        self.plans.insert((rows, head), recorded);
         Ok(plan)
     }
 
-    fn record(&self, rows: usize, head: Head) -> Result<PlanBuilder> {
+    /// What all layers share of attention by `rows` rows.
+    async fn attention(&self, rows: usize) -> Result<Attention> {
+        let c = &self.config;
+        let shape = attention::Shape {
+            heads: c.heads,
+            rows,
+            q_stride: ops::stride(c.q_width() + 2 * c.kv_width()),
+            y_stride: ops::stride(c.q_width()),
+        };
+        let options = attention::Options {
+            window: c.sliding_window,
+            soft_cap: c.attention_soft_cap,
+            ..attention::Options::causal(c.attention_scale)
+        };
+        Attention::new(&self.gpu, shape, self.cache.shape, options).await
+    }
+
+    fn record(&self, rows: usize, head: Head, attention: &Attention) -> Result<PlanBuilder> {
         let mut plan = PlanBuilder::new(&self.gpu, "decoder step");
         let s = &self.scratch;
         dequantize::record_rows(&mut plan, &self.weights.embedding, &s.ids, &s.residual, rows)?;
         for (layer, cache) in self.weights.layers.iter().zip(&self.cache.layers) {
-            self.record_attention(&mut plan, layer, cache, rows)?;
+            self.record_attention(&mut plan, layer, cache, (attention, rows))?;
             self.record_ffn(&mut plan, layer, rows)?;
         }
         match head {
@@ -167,8 +196,8 @@ impl Decoder {
         &self,
         plan: &mut PlanBuilder,
         layer: &Layer,
-        cache: &(Buffer, Buffer),
-        rows: usize,
+        (keys, values): &(Kv, Kv),
+        (attention, rows): (&Attention, usize),
     ) -> Result<()> {
         let (c, s) = (&*self.config, &self.scratch);
         let (q_width, kv_width) = (c.q_width(), c.kv_width());
@@ -187,24 +216,10 @@ impl Decoder {
         };
         let neox = c.rope.kind == RopeKind::Neox;
         rope::record(plan, &s.step, &self.rope_table, &s.qkv, rows, &turn, neox)?;
-        let append = kv_append::Params {
-            width: kv_width as u32,
-            stride: stride as u32,
-            k_at: q_width as u32,
-            v_at: (q_width + kv_width) as u32,
-        };
-        kv_append::record(plan, &s.step, &s.qkv, (&cache.0, &cache.1), rows, &append)?;
-        let attend = attention::Params {
-            head_dim: c.head_size as u32,
-            group: (c.heads / c.kv_heads) as u32,
-            q_stride: stride as u32,
-            kv_stride: kv_width as u32,
-            y_stride: ops::stride(q_width) as u32,
-            scale: c.attention_scale,
-        };
-        let size = (c.heads, rows, self.cache.context);
-        let kv = (&cache.0, &cache.1);
-        attention::record(plan, &s.step, &s.qkv, kv, &s.attended, size, &attend)?;
+        for (cache, at) in [(keys, q_width), (values, q_width + kv_width)] {
+            kv_append::record(plan, &s.step, &s.qkv, (at, stride), rows, cache)?;
+        }
+        attention.record(plan, &s.step, &s.qkv, (keys, values), None, &s.attended)?;
         record_linear(plan, &layer.attn_output, &s.attended, rows, self.residual())
     }
 

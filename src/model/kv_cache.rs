@@ -2,16 +2,20 @@
 
 use super::config::ModelConfig;
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu};
+use crate::formats::FormatRef;
+use crate::gpu::Gpu;
+use crate::ops::kv::{Kv, KvShape};
 use crate::platform;
 
-/// A buffer of keys and one of values per layer, each [context, kv_heads · head_size] in f32.
+/// The keys and values of every layer, in a number format of their own.
 #[derive(Debug)]
 pub struct KvCache {
-    /// Positions that it holds.
-    pub context: usize,
+    /// Their format: any that [`can_hold`](crate::ops::kv::can_hold) allows.
+    pub format: FormatRef,
+    /// Heads, their width, and positions.
+    pub shape: KvShape,
     /// (keys, values) per layer.
-    pub layers: Vec<(Buffer, Buffer)>,
+    pub layers: Vec<(Kv, Kv)>,
 }
 
 impl KvCache {
@@ -19,18 +23,28 @@ impl KvCache {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) or [`Error::Limit`](crate::Error::Limit)
-    /// where the context is too long for the device.
-    pub async fn new(gpu: &Gpu, config: &ModelConfig, context: usize) -> Result<Self> {
-        let words = context.saturating_mul(config.kv_width());
-        let bytes = (words as u64).saturating_mul(8 * config.layers as u64);
-        let label = format!("KV cache of {context} positions");
-        platform::check_memory(gpu, &label, bytes)?;
+    /// where the context is too long for the device, [`Error::InvalidOption`](crate::Error::InvalidOption)
+    /// for a format that cannot be appended to on a device.
+    pub async fn new(
+        gpu: &Gpu,
+        config: &ModelConfig,
+        positions: usize,
+        format: FormatRef,
+    ) -> Result<Self> {
+        let shape = KvShape { heads: config.kv_heads, head_dim: config.head_size, positions };
+        let label = format!("KV cache of {positions} positions in {}", format.name());
+        platform::check_memory(gpu, &label, Self::bytes(config, positions, format))?;
         let mut layers = Vec::with_capacity(config.layers);
         for _ in 0..config.layers {
-            let k = Buffer::new(gpu, &label, words).await?;
-            let v = Buffer::new(gpu, &label, words).await?;
-            layers.push((k, v));
+            let keys = Kv::keys(gpu, format, shape).await?;
+            layers.push((keys, Kv::values(gpu, format, shape).await?));
         }
-        Ok(Self { context, layers })
+        Ok(Self { format, shape, layers })
+    }
+
+    /// Bytes that such a cache takes on a device.
+    pub fn bytes(config: &ModelConfig, positions: usize, format: FormatRef) -> u64 {
+        let shape = KvShape { heads: config.kv_heads, head_dim: config.head_size, positions };
+        Kv::bytes(format, shape).saturating_mul(2 * config.layers as u64)
     }
 }

@@ -1,6 +1,7 @@
 //! A conversation with a model: the tokens so far, and their keys and values on the device.
 
 use crate::error::{Error, Result};
+use crate::formats::{F32, FormatRef};
 use crate::gpu::{Buffer, Gpu, Submission};
 use crate::ops;
 
@@ -15,11 +16,14 @@ pub struct SessionOptions {
     pub context: Option<usize>,
     /// Tokens of a prompt that are processed at once.
     pub chunk: usize,
+    /// The number format of the KV cache: any that
+    /// [`can_hold`](crate::ops::kv::can_hold) allows, such as f32, f16 or q8_0.
+    pub kv_cache: FormatRef,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { context: None, chunk: 128 }
+        Self { context: None, chunk: 128, kv_cache: F32 }
     }
 }
 
@@ -45,9 +49,9 @@ impl Session {
             return Err(Error::Shape { op: "session", expected: "at least 1 token".into(), got });
         }
         let chunk = options.chunk.min(context);
-        let options = SessionOptions { context: Some(context), chunk };
+        let options = SessionOptions { context: Some(context), chunk, ..options.clone() };
         let (config, weights) = (&model.0.config, &model.0.weights);
-        let decoder = Decoder::new(model.gpu(), config, weights, context, chunk).await?;
+        let decoder = Decoder::new(model.gpu(), config, weights, (context, options.kv_cache), chunk).await?;
         Ok(Self { model: model.clone(), decoder, options, tokens: Vec::new(), fed: 0 })
     }
 

@@ -18,7 +18,7 @@ pub const NOT_FINITE: u32 = u32::MAX;
 pub static OP: Op = Op {
     name: "argmax",
     parts: &[part!("ops/argmax.wgsl")],
-    packed: false,
+    formats: &[],
     reduces: false,
     bindings: &[
         Binding { name: "x", access: Access::Read },

@@ -1,113 +1,353 @@
-//! Causal attention with grouped heads over the KV cache.
+//! Attention with grouped heads over a KV cache in any format, on (mantissa, exponent) pairs.
+//!
+//! z_j = scale·q·k_j, capped where asked for (cap·tanh(z/cap)), plus slope·(j − place) (ALiBi, Press
+//! et al., arXiv 2108.12409) or slope·mask_j; y = Σ exp(z_j)·v_j / (Σ exp(z_j) + exp(sink)). A query
+//! that sees nothing gets zeros; one that sees a NaN or +inf among its logits gets NaN.
+//!
+//! The scores never leave a workgroup, so a chunk of a prompt takes memory for its queries alone. A
+//! long context is split over workgroups where rows are few; [`attention_combine`] then adds up.
 
-use super::{EXTEXP, STEP, check_loop};
+mod layout;
+mod reference;
+
+pub use layout::Tile;
+pub use reference::{Seen, reference};
+
+use super::attention_combine::{self, FINISH};
+use super::kv::{Kv, KvShape};
+use super::{EXTEXP, STEP};
 use crate::error::{Error, Result};
-use crate::gpu::{Access, Binding, Buffer, Grid, Op, PlanBuilder, Variant, params, part};
+use crate::gpu::{Access, Binding, Buffer, Gpu, Op, PlanBuilder, Variant, params, part};
 
 params! {
-    /// Floats in a head; a multiple of 4.
-    head_dim: u32,
+    /// Chunks of a row in the cache.
+    chunks: u32,
+    /// First word of the keys' plane 1.
+    k_plane1: u32,
+    /// First word of the keys' plane 2.
+    k_plane2: u32,
+    /// First word of the values' plane 1.
+    v_plane1: u32,
+    /// First word of the values' plane 2.
+    v_plane2: u32,
+    /// vec4s in a head.
+    width: u32,
     /// Query heads that share a head of keys and values.
     group: u32,
-    /// Floats from row to row of q.
+    /// Query heads.
+    heads: u32,
+    /// Rows of queries.
+    rows: u32,
+    /// Rows of the cache for each of its heads.
+    context: u32,
+    /// vec4s from row to row of q.
     q_stride: u32,
-    /// Floats from position to position in each cache.
-    kv_stride: u32,
-    /// Floats from row to row of y.
+    /// vec4s from row to row of y.
     y_stride: u32,
-    /// Multiplies every score.
+    /// Floats from row to row of the mask.
+    mask_stride: u32,
+    /// Rows of the mask.
+    mask_rows: u32,
+    /// Parts that the context is cut into.
+    splits: u32,
+    /// Positions that a row sees, its own included, where WINDOW is on.
+    window: u32,
+    /// Multiplies every product.
     scale: f32,
+    /// The cap, where SOFT_CAP is on.
+    soft_cap: f32,
 }
 
 /// The operation.
 pub static OP: Op = Op {
     name: "attention",
-    parts: &[part!("ops/attention.wgsl"), EXTEXP, STEP],
-    packed: false,
+    parts: &[
+        part!("ops/attention.wgsl"),
+        EXTEXP,
+        STEP,
+        FINISH,
+        part!("lib/dot8.wgsl"),
+        part!("lib/kv_layout.wgsl"),
+    ],
+    formats: &["k_", "v_"],
     reduces: false,
     bindings: &[
         Binding { name: "step", access: Access::Uniform },
         Binding { name: "q", access: Access::Read },
         Binding { name: "k", access: Access::Read },
         Binding { name: "v", access: Access::Read },
+        Binding { name: "mask", access: Access::Read },
+        Binding { name: "of_heads", access: Access::Read },
         Binding { name: "y", access: Access::Write },
     ],
     params: Params::INFO,
 };
 
-const LANES: u32 = 64;
+/// What is computed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Multiplies every q·k; finite.
+    pub scale: f32,
+    /// Whether row i sees positions up to position + i only; otherwise all up to position + rows.
+    pub causal: bool,
+    /// Positions that a row sees, its own included, where they are fewer than all before it.
+    pub window: Option<usize>,
+    /// cap·tanh(z / cap) on scores, for a cap above 0.
+    pub soft_cap: Option<f32>,
+    /// A slope for each head: multiplies the mask, or else the distance j − place (ALiBi).
+    pub slopes: Option<Vec<f32>>,
+    /// A logit for each head that joins its sum and has no value.
+    pub sinks: Option<Vec<f32>>,
+    /// Rows of the mask, if there is one, and floats from row to row: row i adds its row i mod
+    /// `mask_rows`, which has a value for each position of the cache that may be seen.
+    pub mask: Option<(usize, usize)>,
+    /// A layout of one's own choice.
+    pub tile: Option<Tile>,
+}
 
-/// A workgroup per query and head.
-///
-/// # Errors
-/// [`Error::Limit`] for a context that an invocation may not loop over, [`Error::Shape`] for a
-/// head size that is no multiple of 4 or above 256.
-pub fn workgroups(params: &Params, heads: usize, rows: usize, context: usize) -> Result<Grid> {
-    let (width, teams) = teams(params);
-    if width == 0 || !params.head_dim.is_multiple_of(4) || teams == 0 {
-        let expected = "a head size that is a multiple of 4, up to 256".into();
-        let got = params.head_dim.to_string();
-        return Err(Error::Shape { op: "attention", expected, got });
+impl Options {
+    /// Causal attention with this scale.
+    pub fn causal(scale: f32) -> Self {
+        let (window, soft_cap, slopes, sinks, mask, tile) = (None, None, None, None, None, None);
+        Self { scale, causal: true, window, soft_cap, slopes, sinks, mask, tile }
     }
-    let strides = [params.q_stride, params.kv_stride, params.y_stride];
-    if strides.iter().any(|stride| !stride.is_multiple_of(4)) {
-        let (expected, got) = ("strides of whole vec4s".into(), format!("{strides:?}"));
-        return Err(Error::Shape { op: "attention", expected, got });
-    }
-    let block = u64::from(width + LANES.div_ceil(teams) + 1);
-    let blocks = (context as u64).div_ceil(LANES.into());
-    check_loop("attention over the context", blocks * block + u64::from(teams))?;
-    Ok([heads as u32, rows as u32, 1])
 }
 
-/// Lanes of a team, and teams.
-fn teams(params: &Params) -> (u32, u32) {
-    let width = params.head_dim / 4;
-    (width, LANES / width.max(1))
-}
-
-/// Records y = attention of `rows` rows of q over a cache that may hold `context` positions; row i
-/// sees all up to position + i of `step`.
-///
-/// # Errors
-/// As [`workgroups`].
-pub fn record(
-    plan: &mut PlanBuilder,
-    step: &Buffer,
-    q: &Buffer,
-    (k, v): (&Buffer, &Buffer),
-    y: &Buffer,
-    (heads, rows, context): (usize, usize, usize),
-    params: &Params,
-) -> Result<()> {
-    let grid = workgroups(params, heads, rows, context)?;
-    let (width, teams) = teams(params);
-    let sizes = [("LANES", LANES.into()), ("WIDTH", width.into()), ("TEAMS", teams.into())];
-    let variant = Variant::of(&sizes);
-    plan.dispatch(&OP, variant, params, &[step, q, k, v, y], grid)
-}
-
-/// One query of one head in f64, over `positions` positions of keys and values of `kv_stride`
-/// floats each, from `at` on.
-pub fn reference(
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    (positions, kv_stride, at): (usize, usize, usize),
-    scale: f32,
-) -> Vec<f64> {
-    let row = |x: &[f32], j: usize| -> Vec<f64> {
-        let from = j * kv_stride + at;
-        x[from..from + q.len()].iter().copied().map(f64::from).collect()
+/// ALiBi's slopes for so many heads, as llama.cpp has them for any number: 2^(−max_bias·i/n) for the
+/// first n = 2^⌊log₂ heads⌋, and those in between for the rest.
+pub fn alibi_slopes(heads: usize, max_bias: f32) -> Vec<f32> {
+    let n = (heads + 1).next_power_of_two() / 2;
+    let power = |i: usize, of: f64| (-f64::from(max_bias) / of * i as f64).exp2() as f32;
+    let slope = |h: usize| match h {
+        _ if h < n => power(h + 1, n as f64),
+        _ => power(2 * (h - n) + 1, 2.0 * n as f64),
     };
-    let dot = |j| -> f64 { row(k, j).iter().zip(q).map(|(k, q)| k * f64::from(*q)).sum() };
-    let scores: Vec<f64> = (0..positions).map(|j| dot(j) * f64::from(scale)).collect();
-    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = scores.iter().map(|s| (s - most).exp()).sum();
-    let mut y = vec![0.0; q.len()];
-    for (j, score) in scores.iter().enumerate() {
-        let weight = (score - most).exp() / total;
-        y.iter_mut().zip(row(v, j)).for_each(|(y, v)| *y += weight * v);
+    (0..heads).map(slope).collect()
+}
+
+/// The queries' shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Query heads; a multiple of the cache's.
+    pub heads: usize,
+    /// Rows of queries.
+    pub rows: usize,
+    /// Floats from row to row of q; a multiple of 4.
+    pub q_stride: usize,
+    /// Floats from row to row of y; a multiple of 4.
+    pub y_stride: usize,
+}
+
+/// Attention of a given shape, with the memory in which the splits of a context leave their parts.
+/// All layers of a model may share it.
+#[derive(Debug)]
+pub struct Attention {
+    shape: Shape,
+    kv: KvShape,
+    options: Options,
+    tile: Tile,
+    of_heads: Buffer,
+    parts: Option<Buffer>,
+    spare: Buffer,
+}
+
+impl Attention {
+    /// Prepares attention of such queries over caches of this shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] and [`Error::InvalidOption`] for what the kernel or the options forbid,
+    /// [`Error::Limit`] for a context too long for any split; what the device says.
+    pub async fn new(gpu: &Gpu, shape: Shape, kv: KvShape, options: Options) -> Result<Self> {
+        check(&shape, kv, &options)?;
+        let limits = gpu.limits();
+        let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        let queries = shape.rows * (shape.heads / kv.heads);
+        let tile = match options.tile {
+            Some(tile) => tile,
+            None => Tile::choose(gpu.caps().class, most as usize, queries, kv)?,
+        };
+        tile.check(most as usize, kv)?;
+        let mut of_heads = vec![[1.0, 0.0]; shape.heads];
+        for (head, slope) in of_heads.iter_mut().zip(options.slopes.iter().flatten()) {
+            head[0] = *slope;
+        }
+        for (head, sink) in of_heads.iter_mut().zip(options.sinks.iter().flatten()) {
+            head[1] = *sink;
+        }
+        let of_heads = Buffer::from_slice(gpu, "slopes, sinks", of_heads.as_flattened()).await?;
+        let spare = Buffer::new(gpu, "attention spare", 4).await?;
+        let mut made = Self { shape, kv, options, tile, of_heads, parts: None, spare };
+        if tile.splits > 1 {
+            let words = attention_combine::words(&made.combine());
+            made.parts = Some(Buffer::new(gpu, "attention parts", words).await?);
+        }
+        Ok(made)
     }
-    y
+
+    /// How the work is laid out.
+    pub fn tile(&self) -> Tile {
+        self.tile
+    }
+
+    /// Records y = attention of the rows of q over a cache of keys and values, which hold what
+    /// `step` says: row i stands at position + i.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where a mask is there or not against the options, or a buffer is too small;
+    /// what the plan says.
+    pub fn record(
+        &self,
+        plan: &mut PlanBuilder,
+        step: &Buffer,
+        q: &Buffer,
+        (keys, values): (&Kv, &Kv),
+        mask: Option<&Buffer>,
+        y: &Buffer,
+    ) -> Result<()> {
+        for shape in [keys.shape, values.shape] {
+            if shape != self.kv {
+                return Err(shape_error(format!("{:?}", self.kv), format!("{shape:?}")));
+            }
+        }
+        self.check_buffers(q, mask, y)?;
+        let params = self.params(keys, values);
+        let (Some(k), Some(v)) = (keys.matrix.shards.first(), values.matrix.shards.first()) else {
+            return Ok(());
+        };
+        let to = self.parts.as_ref().unwrap_or(y);
+        let mask = mask.unwrap_or(&self.spare);
+        let buffers = [step, q, &k.buffer, &v.buffer, mask, &self.of_heads, to];
+        let grid = self.tile.workgroups(self.shape.rows * params.group as usize, keys.shape)?;
+        plan.dispatch(&OP, self.variant(keys, values), &params, &buffers, grid)?;
+        let Some(parts) = &self.parts else { return Ok(()) };
+        let combine = self.combine();
+        let sinks = self.options.sinks.is_some();
+        attention_combine::record(plan, parts, &self.of_heads, y, &combine, sinks)
+    }
+
+    fn variant(&self, keys: &Kv, values: &Kv) -> Variant {
+        let on = |is: bool| f64::from(u8::from(is));
+        let (tile, options) = (&self.tile, &self.options);
+        let alibi = options.slopes.is_some() && options.mask.is_none();
+        Variant::of(&tile.constants(self.kv.head_dim))
+            .and(&[
+                ("K_TILE", keys.matrix.tile as f64),
+                ("V_TILE", values.matrix.tile as f64),
+                ("CAUSAL", on(options.causal)),
+                ("WINDOW", on(options.window.is_some())),
+                ("SOFT_CAP", on(options.soft_cap.is_some())),
+                ("ALIBI", on(alibi)),
+                ("MASKED", on(options.mask.is_some())),
+                ("SINKS", on(options.sinks.is_some() && self.parts.is_none())),
+                ("SPLIT", on(self.parts.is_some())),
+                // What is too small for a normal f32 cannot show in a sum of products.
+                ("EXACT", 0.0),
+            ])
+            .packed_as("k_", keys.matrix.format)
+            .packed_as("v_", values.matrix.format)
+    }
+
+    fn params(&self, keys: &Kv, values: &Kv) -> Params {
+        let Shape { heads, rows, q_stride, y_stride } = self.shape;
+        let planes = |kv: &Kv| kv.matrix.shards.first().map_or([0; 5], |s| s.addresses());
+        let ([chunks, k_plane1, k_plane2, ..], [_, v_plane1, v_plane2, ..]) =
+            (planes(keys), planes(values));
+        let (mask_rows, mask_stride) = self.options.mask.unwrap_or((1, 1));
+        Params {
+            chunks,
+            k_plane1,
+            k_plane2,
+            v_plane1,
+            v_plane2,
+            width: keys.shape.head_dim as u32 / 4,
+            group: (heads / keys.shape.heads) as u32,
+            heads: heads as u32,
+            rows: rows as u32,
+            context: keys.stride as u32,
+            q_stride: q_stride as u32 / 4,
+            y_stride: y_stride as u32 / 4,
+            mask_stride: mask_stride as u32,
+            mask_rows: mask_rows as u32,
+            splits: self.tile.splits as u32,
+            window: self.options.window.unwrap_or(0).min(u32::MAX as usize) as u32,
+            scale: self.options.scale,
+            soft_cap: self.options.soft_cap.unwrap_or(1.0),
+        }
+    }
+
+    fn combine(&self) -> attention_combine::Params {
+        attention_combine::Params {
+            heads: self.shape.heads as u32,
+            width: self.kv.head_dim as u32 / 4,
+            splits: self.tile.splits as u32,
+            rows: self.shape.rows as u32,
+            y_stride: self.shape.y_stride as u32 / 4,
+        }
+    }
+
+    fn check_buffers(&self, q: &Buffer, mask: Option<&Buffer>, y: &Buffer) -> Result<()> {
+        let Shape { heads, rows, q_stride, y_stride } = self.shape;
+        let width = heads * self.kv.head_dim;
+        let words = |stride: usize| rows.saturating_sub(1) * stride + width;
+        let mask_words = self.options.mask.map_or(0, |(rows, stride)| rows * stride);
+        let needs = [
+            (Some(q), "q", words(q_stride)),
+            (Some(y), "y", words(y_stride)),
+            (mask, "mask", mask_words),
+        ];
+        for (buffer, name, words) in needs {
+            if buffer.is_some_and(|b| b.size() / 4 < words as u64) {
+                return Err(shape_error(format!("{words} words of {name}"), "a smaller buffer"));
+            }
+        }
+        if mask.is_some() != self.options.mask.is_some() {
+            return Err(shape_error(format!("a mask: {:?}", self.options.mask), "another"));
+        }
+        Ok(())
+    }
+}
+
+fn shape_error(expected: String, got: impl ToString) -> Error {
+    Error::Shape { op: "attention", expected, got: got.to_string() }
+}
+
+fn check(shape: &Shape, of: KvShape, options: &Options) -> Result<()> {
+    let Shape { heads, q_stride, y_stride, rows } = *shape;
+    if of.head_dim == 0 || !of.head_dim.is_multiple_of(4) || of.head_dim > layout::MAX_HEAD {
+        let expected = format!("a head size that is a multiple of 4, up to {}", layout::MAX_HEAD);
+        return Err(shape_error(expected, of.head_dim));
+    }
+    if of.heads == 0 || heads == 0 || !heads.is_multiple_of(of.heads) {
+        return Err(shape_error(format!("a multiple of {} heads", of.heads), heads));
+    }
+    let strides = [q_stride, y_stride];
+    let least = if rows > 1 { heads * of.head_dim } else { 0 };
+    if strides.iter().any(|s| !s.is_multiple_of(4) || *s < least) {
+        let expected = format!("strides of whole vec4s, at least {least}");
+        return Err(shape_error(expected, format!("{strides:?}")));
+    }
+    let lists = [("slopes", &options.slopes), ("sinks", &options.sinks)];
+    for (name, list) in lists {
+        if list.as_ref().is_some_and(|l| l.len() != heads || l.iter().any(|v| v.is_nan())) {
+            return Err(shape_error(format!("{heads} {name}, none of them NaN"), "another list"));
+        }
+    }
+    let cap = options.soft_cap.unwrap_or(1.0);
+    let numbers = [
+        ("scale", options.scale, options.scale.is_finite(), "finite"),
+        ("soft cap", cap, cap.is_finite() && cap > 0.0, "finite and above 0"),
+    ];
+    for (name, value, good, allowed) in numbers {
+        if !good {
+            return Err(Error::InvalidOption { name, value: value.to_string(), allowed });
+        }
+    }
+    if options.window == Some(0) {
+        let (value, allowed) = ("0".into(), "at least 1");
+        return Err(Error::InvalidOption { name: "window", value, allowed });
+    }
+    if options.mask.is_some_and(|(rows, stride)| rows == 0 || stride == 0) {
+        return Err(shape_error("a mask of at least one value".into(), "an empty one"));
+    }
+    Ok(())
 }

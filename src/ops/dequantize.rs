@@ -23,7 +23,7 @@ params! {
 pub static OP: Op = Op {
     name: "dequantize",
     parts: &[part!("ops/dequantize.wgsl")],
-    packed: true,
+    formats: &[""],
     reduces: false,
     bindings: &[
         Binding { name: "weights", access: Access::Read },

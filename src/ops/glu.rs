@@ -26,7 +26,7 @@ pub enum Activation {
 pub static OP: Op = Op {
     name: "glu",
     parts: &[part!("ops/glu.wgsl"), EXTEXP],
-    packed: false,
+    formats: &[],
     reduces: false,
     bindings: &[
         Binding { name: "x", access: Access::Read },

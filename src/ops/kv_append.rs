@@ -1,43 +1,51 @@
-//! Appends keys and values to the cache.
+//! Appends keys, or values, to the cache, in the cache's format.
 
-use super::STEP;
-use crate::error::Result;
-use crate::gpu::{Access, Binding, Buffer, Grid, Op, PlanBuilder, Variant, params, part};
+use super::kv::Kv;
+use super::quantize::{ENCODE, LANES, encoder, group};
+use super::{STEP, fold};
+use crate::error::{Error, Result};
+use crate::formats::{self, FormatRef};
+use crate::gpu::{Access, Binding, Buffer, Grid, Op, PlanBuilder, params, part};
 
 params! {
-    /// Floats of a position in each cache.
-    width: u32,
+    packed:
+    /// Values in a head.
+    cols: u32,
+    /// Heads.
+    heads: u32,
+    /// Rows of the cache for each head.
+    context: u32,
     /// Floats from row to row of x.
     stride: u32,
-    /// Where the keys begin in a row of x.
-    k_at: u32,
-    /// Where the values begin in a row of x.
-    v_at: u32,
+    /// Where the heads begin in a row of x.
+    at: u32,
 }
 
 /// The operation.
 pub static OP: Op = Op {
     name: "kv_append",
-    parts: &[part!("ops/kv_append.wgsl"), STEP],
-    packed: false,
+    parts: &[part!("ops/kv_append.wgsl"), ENCODE, STEP],
+    formats: &[""],
     reduces: false,
     bindings: &[
         Binding { name: "step", access: Access::Uniform },
         Binding { name: "x", access: Access::Read },
-        Binding { name: "k", access: Access::Write },
-        Binding { name: "v", access: Access::Write },
+        Binding { name: "weights", access: Access::Write },
     ],
     params: Params::INFO,
 };
 
-const LANES: u32 = 64;
-
-/// A lane per float, a row of workgroups per position.
-pub fn workgroups(params: &Params, rows: usize) -> Grid {
-    [params.width.div_ceil(LANES), rows as u32, 1]
+/// A lane per `group` chunks of a head; a row of workgroups for each row of x, which are at most
+/// 65,535. A lane loops a few hundred times per chunk, whatever the shape.
+pub fn workgroups(params: &Params, group: usize, rows: usize) -> Grid {
+    let lanes = params.heads as usize * (params.chunks as usize).div_ceil(group);
+    let [x, ..] = fold(lanes.div_ceil(LANES as usize));
+    [x, rows as u32, 1]
 }
 
-/// Records the copy of `rows` rows of x into the caches, at the positions that `step` names.
+/// Records the encoding of `rows` rows of x, whose heads begin at float `at` and which are `stride`
+/// floats apart, into the cache, at the positions that `step` names. Positions behind the cache's end
+/// are dropped.
 ///
 /// # Errors
 /// What the plan says.
@@ -45,20 +53,41 @@ pub fn record(
     plan: &mut PlanBuilder,
     step: &Buffer,
     x: &Buffer,
-    (k, v): (&Buffer, &Buffer),
+    (at, stride): (usize, usize),
     rows: usize,
-    params: &Params,
+    cache: &Kv,
 ) -> Result<()> {
-    let variant = Variant::of(&[("LANES", LANES.into())]);
-    plan.dispatch(&OP, variant, params, &[step, x, k, v], workgroups(params, rows))
+    let format = cache.matrix.format;
+    let variant = encoder(format).and(&[("ROW_TILE", cache.matrix.tile as f64)]).packed(format);
+    for shard in &cache.matrix.shards {
+        let params = Params {
+            cols: cache.shape.head_dim as u32,
+            heads: cache.shape.heads as u32,
+            context: cache.stride as u32,
+            stride: stride as u32,
+            at: at as u32,
+            ..Params::of(shard)
+        };
+        let grid = workgroups(&params, group(format), rows);
+        plan.dispatch(&OP, variant.clone(), &params, &[step, x, &shard.buffer], grid)?;
+    }
+    Ok(())
 }
 
-/// The cache after rows of `stride` floats were appended at `position`: a plain copy of `width`
-/// floats from `at` on in each row.
-pub fn reference(cache: &mut [f32], x: &[f32], position: usize, params: &Params, at: u32) {
-    let (width, stride) = (params.width as usize, params.stride as usize);
-    let from = x.chunks_exact(stride).map(|row| &row[at as usize..at as usize + width]);
-    for (to, from) in cache[position * width..].chunks_exact_mut(width).zip(from) {
-        to.copy_from_slice(from);
-    }
+/// A head as the cache holds it: padded with zeros to whole blocks, in the format.
+///
+/// # Errors
+/// [`Error::Shape`] where the block is larger than what is asked for.
+pub fn reference(format: FormatRef, head: &[f32], cols: usize) -> Result<Vec<u8>> {
+    let bytes = formats::row_bytes(format, cols).filter(|_| head.len() <= cols);
+    let bytes = bytes.ok_or_else(|| Error::Shape {
+        op: "kv_append",
+        expected: format!("rows of whole blocks of {}", format.block_len()),
+        got: format!("{} values in rows of {cols}", head.len()),
+    })?;
+    let mut padded = head.to_vec();
+    padded.resize(cols, 0.0);
+    let mut row = vec![0; bytes];
+    formats::encode_rows(format, cols, &padded, &mut row)?;
+    Ok(row)
 }

@@ -29,8 +29,8 @@ params! {
 /// The operation.
 pub static OP: Op = Op {
     name: "matmul",
-    parts: &[part!("ops/matmul.wgsl")],
-    packed: true,
+    parts: &[part!("ops/matmul.wgsl"), part!("lib/dot8.wgsl")],
+    formats: &[""],
     reduces: false,
     bindings: &[
         Binding { name: "weights", access: Access::Read },

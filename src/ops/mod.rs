@@ -6,9 +6,11 @@
 
 pub mod argmax;
 pub mod attention;
+pub mod attention_combine;
 pub mod dequantize;
 pub mod extexp;
 pub mod glu;
+pub mod kv;
 pub mod kv_append;
 pub mod matmul;
 pub mod matrix;
@@ -26,6 +28,7 @@ use crate::gpu::{Grid, Op, Part, part};
 pub static OPS: &[&Op] = &[
     &argmax::OP,
     &attention::OP,
+    &attention_combine::OP,
     &dequantize::OP,
     &glu::OP,
     &kv_append::OP,

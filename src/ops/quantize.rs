@@ -22,11 +22,14 @@ params! {
     x_row: u32,
 }
 
+/// What writes chunks, shared with kv_append.
+pub(super) const ENCODE: Part = part!("lib/encode.wgsl");
+
 /// The operation.
 pub static OP: Op = Op {
     name: "quantize",
-    parts: &[part!("ops/quantize.wgsl")],
-    packed: true,
+    parts: &[part!("ops/quantize.wgsl"), ENCODE],
+    formats: &[""],
     reduces: false,
     bindings: &[
         Binding { name: "x", access: Access::Read },
@@ -35,7 +38,7 @@ pub static OP: Op = Op {
     params: Params::INFO,
 };
 
-const LANES: u32 = 64;
+pub(super) const LANES: u32 = 64;
 
 /// Whether a format can be encoded on the device: its WGSL part has an `encode32`, and a row needs
 /// to know of no other.
@@ -94,8 +97,7 @@ pub fn record(plan: &mut PlanBuilder, x: &Buffer, w: &Matrix) -> Result<()> {
         let buffers = [x, &shard.buffer];
         let variant = variant(w);
         if let RowScale::PerRow(max) = w.format.row_scale() {
-            let mut scales = variant.clone();
-            scales.constants.extend([("SCALES", 1.0), ("ROW_MAX", max.into())]);
+            let scales = variant.clone().and(&[("SCALES", 1.0), ("ROW_MAX", max.into())]);
             plan.dispatch(&OP, scales, &params, &buffers, scale_workgroups(&params)?)?;
         }
         let grid = workgroups(&params, group(w.format));
@@ -104,22 +106,26 @@ pub fn record(plan: &mut PlanBuilder, x: &Buffer, w: &Matrix) -> Result<()> {
     Ok(())
 }
 
+fn variant(w: &Matrix) -> Variant {
+    encoder(w.format).and(&[("ROW_TILE", w.tile as f64)]).packed(w.format)
+}
+
 /// The constants that describe a plane: words in a slot, chunks that share it.
 const SHAPES: [[&str; 2]; 3] = [["WORDS0", "SHARE0"], ["WORDS1", "SHARE1"], ["WORDS2", "SHARE2"]];
 
-fn variant(w: &Matrix) -> Variant {
-    let planes = w.format.planes();
-    let mut variant = Variant::of(&[
+/// The constants of `lib/encode.wgsl` for a format, and the workgroup's size.
+pub(super) fn encoder(format: FormatRef) -> Variant {
+    let planes = format.planes();
+    let variant = Variant::of(&[
         ("LANES", LANES.into()),
-        ("GROUP", group(w.format) as f64),
-        ("SCOPE", scope(w.format) as f64),
-        ("ROW_TILE", w.tile as f64),
+        ("GROUP", group(format) as f64),
+        ("SCOPE", scope(format) as f64),
         ("PLANES", planes.len() as f64),
     ]);
-    for ([words, share], plane) in SHAPES.into_iter().zip(planes) {
-        variant.constants.extend([(words, plane.words as f64), (share, plane.chunks as f64)]);
-    }
-    variant.packed(w.format)
+    let shapes = SHAPES.into_iter().zip(planes);
+    shapes.fold(variant, |variant, ([words, share], plane)| {
+        variant.and(&[(words, plane.words as f64), (share, plane.chunks as f64)])
+    })
 }
 
 /// Encodes a host slice of rows of `cols` weights on the device: whole blocks back to back, as a

@@ -21,7 +21,7 @@ params! {
 pub static OP: Op = Op {
     name: "rms_norm",
     parts: &[part!("ops/rms_norm.wgsl")],
-    packed: false,
+    formats: &[],
     reduces: true,
     bindings: &[
         Binding { name: "x", access: Access::Read },

@@ -19,7 +19,7 @@ params! {
 pub static OP: Op = Op {
     name: "rope",
     parts: &[part!("ops/rope.wgsl"), STEP],
-    packed: false,
+    formats: &[],
     reduces: false,
     bindings: &[
         Binding { name: "step", access: Access::Uniform },

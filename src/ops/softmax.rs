@@ -47,7 +47,7 @@ params! {
 pub static OP: Op = Op {
     name: "softmax",
     parts: &[part!("ops/softmax.wgsl"), EXTEXP, part!("lib/ln.wgsl")],
-    packed: false,
+    formats: &[],
     reduces: false,
     bindings: &[
         Binding { name: "x", access: Access::Read },

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::{GpuOptions, Without};
 use mantissa::model::sampler::SamplerOptions;
+use mantissa::ops::kv::can_hold;
 
 /// Which GPU, and how much of it.
 #[derive(Args, Clone)]
@@ -65,6 +66,10 @@ pub struct ModelArgs {
     /// memory
     #[arg(long, value_name = "N", default_value = "128")]
     pub chunk: NonZeroUsize,
+
+    /// Number format of the KV cache: f32, f16, q8_0 or any other that a device encodes row by row
+    #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = cache_format)]
+    pub kv_cache: FormatRef,
 }
 
 /// How a token is chosen.
@@ -118,6 +123,16 @@ impl SamplingArgs {
 /// A number format by its name.
 pub fn format(name: &str) -> Result<FormatRef, String> {
     formats::by_name(name).map_err(|e| e.to_string())
+}
+
+/// A number format that a KV cache can be in.
+fn cache_format(name: &str) -> Result<FormatRef, String> {
+    let format = format(name)?;
+    if can_hold(format) {
+        return Ok(format);
+    }
+    let fit: Vec<_> = formats::FORMATS.iter().filter(|f| can_hold(**f)).map(|f| f.name()).collect();
+    Err(format!("a device cannot append to it; these work: {}, and the families", fit.join(", ")))
 }
 
 fn non_negative(text: &str) -> Result<f32, String> {

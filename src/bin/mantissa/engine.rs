@@ -45,8 +45,11 @@ impl Engine {
         let start = Instant::now();
         let files = mantissa::platform::open_model(&path)?;
         let mut bar = LoadingBar::default();
-        let model_options =
-            SessionOptions { context: model.context.map(Into::into), chunk: model.chunk.into() };
+        let model_options = SessionOptions {
+            context: model.context.map(Into::into),
+            chunk: model.chunk.into(),
+            kv_cache: model.kv_cache,
+        };
         let model = Model::load_as(gpu, files, recipe, &mut |progress| bar.show(progress)).await?;
         Ok(Self {
             model,
