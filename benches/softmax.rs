@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 ",
     }],
-    packed: false,
+    formats: &[],
     reduces: false,
     bindings: &[
         Binding { name: "x", access: Access::Read },

@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 
 use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
 use mantissa::gpu::{Access, Caps, Class, Linked, Op, Part, Variant, link_op, link_parts};
+use mantissa::ops::attention::Tile;
+use mantissa::ops::kv::KvShape;
 use mantissa::ops::softmax::{Layout, Split};
 use mantissa::ops::{self, MAX_LOOP, OPS, STEP_WORDS};
 use naga::back::PipelineConstants;
@@ -63,13 +65,18 @@ fn kernels() -> Vec<Kernel> {
     for op in OPS.iter().copied() {
         let samples = FAMILIES.iter().map(|f| by_name(f.samples[0]).expect("a sample"));
         let formats = FORMATS.iter().copied().chain(samples);
-        let usable = |f: &FormatRef| op.name != "quantize" || ops::quantize::can_encode(*f);
+        let usable = |f: &FormatRef| match op.name {
+            "quantize" => ops::quantize::can_encode(*f),
+            "attention" | "kv_append" => ops::kv::can_hold(*f),
+            _ => true,
+        };
         let packed: Vec<_> = formats.filter(usable).map(Some).collect();
-        for format in if op.packed { packed } else { vec![None] } {
+        for format in if op.formats.is_empty() { vec![None] } else { packed } {
             for (f16, subgroups) in [(false, false), (true, false), (false, true), (true, true)] {
                 let caps = Caps { f16, subgroups, class: Class::Gpu };
                 for parts in part_lists(op) {
-                    let linked = link_parts(op, format, &parts, caps);
+                    let formats: Vec<_> = op.formats.iter().filter_map(|_| format).collect();
+                    let linked = link_parts(op, &formats, &parts, caps);
                     kernels.push(Kernel { op, format, caps, linked });
                 }
             }
@@ -169,9 +176,15 @@ fn uniforms_have_the_layout_that_rust_gives_them() {
 /// pipeline worth translating; the format's own come on top.
 fn pipelines(kernel: &Kernel) -> Vec<Variant> {
     let lists: &[&[(&'static str, f64)]] = match kernel.op.name {
-        "attention" => &[&[("WIDTH", 20.0), ("TEAMS", 3.0)], &[("WIDTH", 64.0), ("TEAMS", 1.0)]],
+        "attention" => &[
+            &[("LANES", 8.0), ("TILE_Q", 3.0), ("SCRATCH", 24.0), ("K_TILE", 8.0), ("SPLIT", 1.0)],
+            &[("SLICES", 5.0), ("HALF_SLICE", 1.0), ("MASKED", 1.0), ("SINKS", 1.0)],
+            &[("SLICES", 32.0), ("WINDOW", 1.0), ("SOFT_CAP", 1.0), ("ALIBI", 1.0), ("EXACT", 0.0)],
+        ],
+        "attention_combine" => &[&[("SINKS", 0.0)], &[("SINKS", 1.0)]],
         "dequantize" => &[&[("GATHER", 1.0)], &[("ROW_TILE", 8.0)]],
         "glu" => &[&[("ACT", 0.0)], &[("ACT", 1.0)]],
+        "kv_append" => &[&[("ROW_TILE", 8.0)], &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0)]],
         "quantize" => &[
             &[("SCALES", 1.0), ("ROW_MAX", 127.0)],
             &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0), ("ROW_TILE", 8.0)],
@@ -196,9 +209,12 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
         ],
         _ => &[&[]],
     };
-    let variant = |list: &&[(&'static str, f64)]| match kernel.format {
-        Some(format) => Variant::of(list).packed(format),
-        None => Variant::of(list),
+    let variant = |list: &&[(&'static str, f64)]| match (kernel.format, kernel.op.formats) {
+        (Some(format), [""]) => Variant::of(list).packed(format),
+        (Some(format), prefixes) => {
+            prefixes.iter().fold(Variant::of(list), |v, prefix| v.packed_as(prefix, format))
+        }
+        (None, _) => Variant::of(list),
     };
     lists.iter().map(variant).collect()
 }
@@ -368,8 +384,8 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
         ("glu", ops::glu::workgroups(wide, rows)),
         ("rms_norm", ops::rms_norm::workgroups(rows)),
     ];
-    let kv = ops::kv_append::Params { width: 8_192, ..Default::default() };
-    grids.push(("kv_append", ops::kv_append::workgroups(&kv, rows)));
+    let kv = ops::kv_append::Params { chunks: 8, heads: 128, ..Default::default() };
+    grids.push(("kv_append", ops::kv_append::workgroups(&kv, 1, rows)));
     let rope = ops::rope::Params { heads: 128, head_dim: 256, pairs: 128, stride: 0 };
     grids.push(("rope", ops::rope::workgroups(&rope, rows)));
     let table = ops::dequantize::Params {
@@ -390,9 +406,21 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
         assert!(lanes >= u64::from(x.rows) * u64::from(x.chunks).div_ceil(group as u64));
         grids.push(("quantize", grid));
     }
-    let heads = ops::attention::Params { head_dim: 128, group: 8, ..Default::default() };
-    let grid = ops::attention::workgroups(&heads, 128, rows, 8_192).expect("attention");
-    grids.push(("attention", grid));
+    for class in [Class::Gpu, Class::Software] {
+        for (queries, positions) in [(8 * rows, 131_072), (8, 131_072), (1, 4_194_304)] {
+            let kv = KvShape { heads: 128, head_dim: 256, positions };
+            let tile = Tile::choose(class, 256, queries, kv).expect("attention");
+            grids.push(("attention", tile.workgroups(queries, kv).expect("attention")));
+        }
+    }
+    let combine = ops::attention_combine::Params {
+        heads: 128,
+        width: 64,
+        splits: 512,
+        rows: rows as u32,
+        y_stride: 0,
+    };
+    grids.push(("attention_combine", ops::attention_combine::workgroups(&combine).expect("it")));
     for class in [Class::Gpu, Class::Software] {
         for (rows, cols) in [(1, 2_000_003), (1, 1 << 30), (10_000_000, 64), (1_000_000, 65_536)] {
             let layout = Layout::choose(class, 256, (rows, cols), cols % 2 == 1);
@@ -450,19 +478,37 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
     let largest = boundary(|cols| ops::argmax::workgroups(cols).is_ok());
     assert!(argmax(largest) <= MAX_LOOP && argmax(largest + 1) > MAX_LOOP, "argmax {largest}");
 
-    // attention, LANES 64: for each block of 64 positions itself, the score's vec4s and a team's
-    // share of the positions; at the end a loop over the other teams.
-    for head_dim in [32u32, 64, 80, 128, 256] {
-        let params = ops::attention::Params { head_dim, ..Default::default() };
-        let width = u64::from(head_dim / 4);
-        let teams = 64 / width;
-        let exact = |context: usize| {
-            context.div_ceil(64) as u64 * (1 + width + 64u64.div_ceil(teams)) + teams - 1
-        };
-        let takes = |context| ops::attention::workgroups(&params, 1, 1, context).is_ok();
-        let largest = boundary(takes);
-        assert!(exact(largest) <= MAX_LOOP, "attention {head_dim} takes {largest}");
+    // attention: before and after, loops over the queries (one within over the other teams); for each
+    // tile of positions itself, three loops over the queries, the chunks with their eights and those
+    // with the queries, and a team's share of the lanes' fours, with the queries. A window's tiles
+    // begin in the middle of one, so there may be one more.
+    for head_dim in [32usize, 36, 64, 80, 128, 256] {
+        for (lanes, queries, splits) in [(64, 8, 1), (64, 1, 1), (32, 3, 1), (64, 8, 7)] {
+            let tile = Tile { lanes, queries, splits };
+            let kv = |positions| KvShape { heads: 1, head_dim, positions };
+            let slices = head_dim.div_ceil(8);
+            let teams = lanes / slices;
+            let each = 1
+                + 3 * queries
+                + slices.div_ceil(4)
+                + slices
+                + slices * queries
+                + lanes.div_ceil(teams) * (1 + queries);
+            let exact = |positions: usize| {
+                let tiles = positions.div_ceil(4 * lanes).div_ceil(splits) + 1;
+                tiles * each + queries + queries * teams
+            };
+            let largest = boundary(|positions| tile.workgroups(8, kv(positions)).is_ok());
+            assert!(exact(largest) as u64 <= MAX_LOOP, "{tile:?}, {head_dim} takes {largest}");
+        }
     }
+    // attention_combine: a loop over the splits.
+    let splits = |splits: usize| {
+        let splits = u32::try_from(splits).unwrap_or(u32::MAX);
+        ops::attention_combine::Params { splits, width: 1, heads: 1, rows: 1, y_stride: 1 }
+    };
+    let largest = boundary(|n| ops::attention_combine::workgroups(&splits(n)).is_ok());
+    assert_eq!(largest as u64, MAX_LOOP);
 
     // matmul: per chunk its own loop, 4 eights, TILE_M rows each; then the rows of x: the store's 4
     // and SPLIT − 1 partial sums; and the loop that clears the sums.
@@ -478,7 +524,7 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
         }
     }
 
-    // quantize loops over one group of chunks, whatever the shape; rope, glu, kv_append and
+    // quantize and kv_append loop over one group of chunks, whatever the shape; rope, glu and
     // dequantize do not loop over anything that grows.
 
     // rms_norm, LANES 64: two loops over the row, and a reduction of at most 64.

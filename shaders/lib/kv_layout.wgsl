@@ -1,22 +1,22 @@
 // Addresses in the caches of keys and values: what lib/layout.wgsl is to a single matrix. The op's
-// params have `chunks`, and `plane1` and `plane2` with each prefix.
+// params have `chunks`, `plane1` and `plane2` with each prefix.
 
 // Rows interleaved with each other: keys for lanes that each walk a row, values for lanes that share
 // one.
 override K_TILE: u32 = 1u;
 override V_TILE: u32 = 1u;
 
-fn tiled_slot(row: u32, c: u32, n: u32, tile: u32) -> u32 {
-    let slots = (params.chunks + n - 1u) / n;
-    return (row / tile * slots + c / n) * tile + row % tile;
+// `slots` in a row, `tile` rows interleaved.
+fn tiled_slot(row: u32, slot: u32, slots: u32, tile: u32) -> u32 {
+    return (row / tile * slots + slot) * tile + row % tile;
 }
 
 fn k_slot(row: u32, c: u32, n: u32) -> u32 {
-    return tiled_slot(row, c, n, K_TILE);
+    return tiled_slot(row, c / n, (params.k_chunks + n - 1u) / n, K_TILE);
 }
 
 fn v_slot(row: u32, c: u32, n: u32) -> u32 {
-    return tiled_slot(row, c, n, V_TILE);
+    return tiled_slot(row, c / n, (params.v_chunks + n - 1u) / n, V_TILE);
 }
 
 fn k_plane(p: u32) -> u32 {

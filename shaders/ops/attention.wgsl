@@ -30,7 +30,7 @@ override SPLIT: bool = false;
 
 // Strides of q and y count vec4s, that of the mask floats. The cache has `context` rows for each head.
 struct Params {
-    chunks: u32, k_plane1: u32, k_plane2: u32, v_plane1: u32, v_plane2: u32,
+    k_chunks: u32, k_plane1: u32, k_plane2: u32, v_chunks: u32, v_plane1: u32, v_plane2: u32,
     width: u32, group: u32, heads: u32, rows: u32, context: u32,
     q_stride: u32, y_stride: u32, mask_stride: u32, mask_rows: u32,
     splits: u32, window: u32, scale: f32, soft_cap: f32,
@@ -47,7 +47,6 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> y: array<vec4<f32>>;
 
 const MAX_TILE_Q = 8u;
-const NAN = 0x7fc00000u;
 
 var<workgroup> scratch: array<vec4<f32>, SCRATCH>;
 var<workgroup> tops: array<atomic<i32>, MAX_TILE_Q>;
@@ -129,7 +128,9 @@ fn weigh(score: vec4<f32>, asked: Query, keys: vec4<u32>) -> Pair4 {
     gone = gone | is_minus_infinity(z);
     let spoilt = is_not_finite(z) & !gone;
     let p = pair_exp_any4(select(z, vec4<f32>(), gone | spoilt));
-    let known = select(p.v, vec4<f32>(bitcast<f32>(NAN)), spoilt);
+    // No constant, since WGSL has none that is NaN.
+    let nan = bitcast<vec4<f32>>(bitcast<vec4<u32>>(z) | vec4<u32>(0x7fc00000u));
+    let known = select(p.v, nan, spoilt);
     return Pair4(
         select(known, vec4<f32>(), gone), select(p.e, vec4<f32>(PAIR_ZERO.e), gone));
 }

@@ -51,7 +51,8 @@ impl Session {
         let chunk = options.chunk.min(context);
         let options = SessionOptions { context: Some(context), chunk, ..options.clone() };
         let (config, weights) = (&model.0.config, &model.0.weights);
-        let decoder = Decoder::new(model.gpu(), config, weights, (context, options.kv_cache), chunk).await?;
+        let decoder =
+            Decoder::new(model.gpu(), config, weights, (context, options.kv_cache), chunk).await?;
         Ok(Self { model: model.clone(), decoder, options, tokens: Vec::new(), fed: 0 })
     }
 

@@ -20,12 +20,14 @@ use crate::error::{Error, Result};
 use crate::gpu::{Access, Binding, Buffer, Gpu, Op, PlanBuilder, Variant, params, part};
 
 params! {
-    /// Chunks of a row in the cache.
-    chunks: u32,
+    /// Chunks of a row of keys.
+    k_chunks: u32,
     /// First word of the keys' plane 1.
     k_plane1: u32,
     /// First word of the keys' plane 2.
     k_plane2: u32,
+    /// Chunks of a row of values.
+    v_chunks: u32,
     /// First word of the values' plane 1.
     v_plane1: u32,
     /// First word of the values' plane 2.
@@ -160,7 +162,8 @@ impl Attention {
     pub async fn new(gpu: &Gpu, shape: Shape, kv: KvShape, options: Options) -> Result<Self> {
         check(&shape, kv, &options)?;
         let limits = gpu.limits();
-        let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        let most =
+            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
         let queries = shape.rows * (shape.heads / kv.heads);
         let tile = match options.tile {
             Some(tile) => tile,
@@ -250,13 +253,14 @@ impl Attention {
     fn params(&self, keys: &Kv, values: &Kv) -> Params {
         let Shape { heads, rows, q_stride, y_stride } = self.shape;
         let planes = |kv: &Kv| kv.matrix.shards.first().map_or([0; 5], |s| s.addresses());
-        let ([chunks, k_plane1, k_plane2, ..], [_, v_plane1, v_plane2, ..]) =
+        let ([k_chunks, k_plane1, k_plane2, ..], [v_chunks, v_plane1, v_plane2, ..]) =
             (planes(keys), planes(values));
         let (mask_rows, mask_stride) = self.options.mask.unwrap_or((1, 1));
         Params {
-            chunks,
+            k_chunks,
             k_plane1,
             k_plane2,
+            v_chunks,
             v_plane1,
             v_plane2,
             width: keys.shape.head_dim as u32 / 4,

@@ -30,6 +30,9 @@ pub struct Kv {
     pub stride: usize,
 }
 
+/// Rows interleaved with each other at the most; heads begin at multiples of it.
+const TILE: usize = 32;
+
 /// Whether a cache can be in this format: the device must be able to encode a head by itself.
 pub fn can_hold(format: FormatRef) -> bool {
     can_encode(format) && format.row_scale() == RowScale::None && format.table().is_empty()
@@ -44,7 +47,7 @@ impl Kv {
     pub async fn keys(gpu: &Gpu, format: FormatRef, shape: KvShape) -> Result<Self> {
         let tile = match gpu.caps().class {
             Class::Software => 8,
-            Class::Gpu => 32,
+            Class::Gpu => TILE,
         };
         Self::new(gpu, "keys", format, shape, tile).await
     }
@@ -65,11 +68,12 @@ impl Kv {
         tile: usize,
     ) -> Result<Self> {
         if !can_hold(format) {
-            let allowed = "one that the device encodes, without a scale per row, such as f16 or q8_0";
+            let allowed =
+                "one that the device encodes, without a scale per row, such as f16 or q8_0";
             let value = format.name().into();
             return Err(Error::InvalidOption { name: "KV cache format", value, allowed });
         }
-        let stride = shape.positions.next_multiple_of(tile);
+        let stride = shape.positions.next_multiple_of(TILE);
         let cols = row_values(format, shape.head_dim);
         let rows = shape.heads.saturating_mul(stride);
         let limits = gpu.limits();

@@ -145,19 +145,12 @@ fn write_past_the_end(open: &Open) -> Outcome {
 fn wrong_binding(open: &Open) -> Outcome {
     let gpu = open()?;
     let (x, y) = buffers(&gpu)?;
-    // Attention's `step` must be a uniform buffer; a storage buffer is refused.
-    let params = ops::attention::Params {
-        head_dim: 32,
-        group: 1,
-        q_stride: 32,
-        kv_stride: 32,
-        y_stride: 32,
-        scale: 1.0,
-    };
+    // rope's `step` must be a uniform buffer; a storage buffer is refused.
+    let params = ops::rope::Params { heads: 1, head_dim: 4, pairs: 2, stride: 4 };
     let mut plan = PlanBuilder::new(&gpu, "faults");
-    ops::attention::record(&mut plan, &x, &x, (&x, &x), &y, (1, 1, 1), &params)?;
+    ops::rope::record(&mut plan, &x, &x, &y, 1, &params, false)?;
     match block_on(plan.run()) {
-        Err(Error::Gpu { what, .. }) if what == "attention" => {}
+        Err(Error::Gpu { what, .. }) if what == "rope" => {}
         other => return unexpected("a storage buffer as a uniform", other),
     }
     // A scoped error is told and over: the device is as good as before.

@@ -11,6 +11,7 @@
 
 mod argmax;
 mod attention;
+mod attention_combine;
 mod dequantize;
 mod faults;
 mod glu;
@@ -37,6 +38,7 @@ type Suite = (&'static str, fn() -> Vec<(String, Case)>);
 const SUITES: &[Suite] = &[
     ("argmax", argmax::trials),
     ("attention", attention::trials),
+    ("attention_combine", attention_combine::trials),
     ("dequantize", dequantize::trials),
     ("glu", glu::trials),
     ("kv_append", kv_append::trials),
@@ -51,6 +53,7 @@ const SUITES: &[Suite] = &[
 /// kernels that read packed weights, and softmax, use neither f16 nor subgroups, and
 /// `tests/shaders.rs` links them with both.
 const FORMAT_SUITES: &[Suite] = &[
+    ("attention", attention::grid_trials),
     ("dequantize", dequantize::format_trials),
     ("matmul", matmul::format_trials),
     ("quantize", quantize::format_trials),

@@ -56,7 +56,7 @@ fn load(gpu: &Gpu, data: Vec<u8>) -> Result<Model> {
 }
 
 fn session(gpu: &Gpu, name: &str, chunk: usize) -> Result<Session> {
-    let options = SessionOptions { context: Some(64), chunk };
+    let options = SessionOptions { context: Some(64), chunk, ..Default::default() };
     block_on(load(gpu, bytes(name))?.session(&options))
 }
 

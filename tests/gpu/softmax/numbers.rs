@@ -250,7 +250,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         },
         EXTEXP,
     ],
-    packed: false,
+    formats: &[],
     reduces: false,
     bindings: &[
         Binding { name: "x", access: Access::Read },

@@ -1,0 +1,217 @@
+//! Shapes, layouts, formats, options and values that no number covers.
+
+use libtest_mimic::Failed;
+use mantissa::Gpu;
+use mantissa::ops::attention::{Attention, Options, Shape, Tile, alibi_slopes};
+use mantissa::ops::kv::{Kv, KvShape, can_hold};
+use pollster::block_on;
+
+use super::{Case, attend, check, filled};
+use crate::support::{self, Expect, Outcome, Random, case, compare, tested_formats};
+
+const HEAD_DIMS: [usize; 6] = [4, 32, 36, 64, 80, 256];
+const POSITIONS: [usize; 6] = [1, 31, 32, 33, 113, 300];
+
+pub fn trials() -> Vec<(String, support::Case)> {
+    let mut trials = vec![
+        case("rows_at_an_offset", rows),
+        case("large_scores", large_scores),
+        case("window", window),
+        case("soft_cap_and_alibi_and_sinks", options),
+        case("masks", masks),
+        case("nothing_seen_and_not_a_number", extremes),
+        case("refusals", refusals),
+    ];
+    for group in [1, 3, 8] {
+        trials.push(case(format!("group_{group}"), move |gpu| decode(gpu, group)));
+    }
+    trials
+}
+
+/// What takes many pipelines.
+pub fn layout_trials() -> Vec<(String, support::Case)> {
+    vec![case("layouts", layouts), case("formats", formats)]
+}
+
+fn decode(gpu: &Gpu, group: usize) -> Outcome {
+    for head_dim in HEAD_DIMS {
+        for positions in POSITIONS {
+            check(gpu, &Case::new(head_dim, group, positions - 1, 1))?;
+        }
+    }
+    Ok(())
+}
+
+fn rows(gpu: &Gpu) -> Outcome {
+    for (head_dim, group) in [(64, 3), (80, 1), (36, 2)] {
+        for (position, rows) in [(0, 7), (61, 7), (113, 33)] {
+            check(gpu, &Case::new(head_dim, group, position, rows))?;
+        }
+    }
+    Ok(())
+}
+
+/// Scores of some ±200, where exp() of a float would overflow and the maximum moves often.
+fn large_scores(gpu: &Gpu) -> Outcome {
+    for position in [64, 200] {
+        check(gpu, &Case { spread: 60.0, ..Case::new(64, 3, position, 2) })?;
+    }
+    Ok(())
+}
+
+/// Every way of laying the work out: lanes that leave some idle, one query to eight, splits of which
+/// some have nothing to do.
+fn layouts(gpu: &Gpu) -> Outcome {
+    for lanes in [8, 24, 64] {
+        for queries in [1, 3, 8] {
+            for splits in [1, 5] {
+                let mut case = Case::new(40, 3, 90, 3);
+                case.options.tile = Some(Tile { lanes, queries, splits });
+                check(gpu, &case)?;
+                case.options.sinks = Some(vec![0.5, -2.0, 3.0, 100.0, -100.0, -1e4]);
+                case.options.window = Some(37);
+                check(gpu, &case)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn formats(gpu: &Gpu) -> Outcome {
+    let names: Vec<_> =
+        tested_formats().into_iter().filter(|f| can_hold(*f)).map(|f| f.name()).collect();
+    for (i, keys) in names.iter().enumerate() {
+        let values = names[(i * 7 + 3) % names.len()];
+        check(gpu, &Case { keys, values, ..Case::new(64, 2, 45, 2) })?;
+    }
+    for (keys, values) in [("q8_0", "q8_0"), ("f16", "f16"), ("q8_0", "f32"), ("q4_0", "f16")] {
+        for head_dim in [36, 80, 128] {
+            check(gpu, &Case { keys, values, ..Case::new(head_dim, 3, 70, 3) })?;
+        }
+    }
+    Ok(())
+}
+
+fn window(gpu: &Gpu) -> Outcome {
+    for window in [1, 2, 31, 32, 33, 100, 1000, usize::MAX] {
+        for (position, rows) in [(0, 5), (130, 1), (97, 40)] {
+            let mut case = Case::new(64, 3, position, rows);
+            case.options.window = Some(window);
+            check(gpu, &case)?;
+        }
+    }
+    Ok(())
+}
+
+fn options(gpu: &Gpu) -> Outcome {
+    for group in [1, 3, 4] {
+        for (position, rows) in [(0, 3), (112, 1), (60, 9)] {
+            let mut case = Case::new(64, group, position, rows);
+            let heads = case.heads();
+            case.options.soft_cap = Some(10.0);
+            check(gpu, &Case { spread: 8.0, ..case.clone() })?;
+            case.options.slopes = Some(alibi_slopes(heads, 8.0));
+            check(gpu, &case)?;
+            case.options.sinks = Some(Random::new(5).normals(heads, 3.0));
+            check(gpu, &case)?;
+            case.options.soft_cap = None;
+            check(gpu, &case)?;
+        }
+    }
+    Ok(())
+}
+
+/// Masks of normal values of which blocks are −inf, with and without slopes, causal and not.
+fn masks(gpu: &Gpu) -> Outcome {
+    for (position, rows, mask_rows) in [(112, 1, 1), (40, 9, 9), (40, 9, 3)] {
+        for causal in [true, false] {
+            let mut case = Case::new(64, 3, position, rows);
+            case.options.causal = causal;
+            case.mask = Some(super::grid::mask(&mut Random::new(9), mask_rows, case.end()));
+            check(gpu, &case)?;
+            case.options.slopes = Some(alibi_slopes(6, 8.0));
+            check(gpu, &case)?;
+        }
+    }
+    Ok(())
+}
+
+/// A row that sees nothing gets zeros, with a sink or without; a NaN or +inf among what it sees makes
+/// it NaN, and no other row.
+fn extremes(gpu: &Gpu) -> Outcome {
+    for sinks in [None, Some(vec![1.0; 2])] {
+        for splits in [1, 3] {
+            let mut asked = Case { kv_heads: 1, ..Case::new(32, 2, 60, 4) };
+            let end = asked.end();
+            asked.options.tile = Some(Tile { lanes: 8, queries: 8, splits });
+            asked.options.sinks = sinks.clone();
+            let mut mask = vec![0.0; 4 * end];
+            mask[..end].fill(f32::NEG_INFINITY);
+            mask[end + 7] = f32::NAN;
+            mask[2 * end + 50] = f32::INFINITY;
+            asked.mask = Some(mask);
+            let words = attended(gpu, &asked)?;
+            let width = asked.heads() * asked.head_dim;
+            let row = |expect| vec![expect; width];
+            let zero = Expect::Near(0.0, 0.0);
+            let kinds = [zero, Expect::Nan, Expect::Nan, Expect::Near(0.0, 10.0)];
+            let want: Vec<_> = kinds.into_iter().flat_map(row).collect();
+            compare(&format!("{asked:?}"), &words, &want)?;
+        }
+    }
+    Ok(())
+}
+
+fn attended(gpu: &Gpu, case: &Case) -> Result<Vec<u32>, Failed> {
+    let mut random = Random::new(1);
+    let (keys, values) = filled(gpu, case, &mut random)?;
+    let width = case.heads() * case.head_dim;
+    let q = random.normals(case.rows * width, 1.0);
+    let shape = Shape { heads: case.heads(), rows: case.rows, q_stride: width, y_stride: width };
+    attend(gpu, case, shape, &q, (&keys.kv, &values.kv))
+}
+
+/// What cannot be is refused before anything runs.
+fn refusals(gpu: &Gpu) -> Outcome {
+    let shape = Shape { heads: 4, rows: 2, q_stride: 256, y_stride: 256 };
+    let kv = KvShape { heads: 2, head_dim: 64, positions: 100 };
+    let base = Options::causal(0.125);
+    let tile = Tile { lanes: 8, queries: 8, splits: 1 };
+    let cases: Vec<(&str, Shape, KvShape, Options)> = vec![
+        ("head of 66", shape, KvShape { head_dim: 66, ..kv }, base.clone()),
+        ("head of 0", shape, KvShape { head_dim: 0, ..kv }, base.clone()),
+        ("3 heads for 4", shape, KvShape { heads: 3, ..kv }, base.clone()),
+        ("no heads", shape, KvShape { heads: 0, ..kv }, base.clone()),
+        ("overlapping rows", Shape { y_stride: 252, ..shape }, kv, base.clone()),
+        ("stride of 257", Shape { q_stride: 257, ..shape }, kv, base.clone()),
+        ("window of 0", shape, kv, Options { window: Some(0), ..base.clone() }),
+        ("cap of 0", shape, kv, Options { soft_cap: Some(0.0), ..base.clone() }),
+        ("scale of NaN", shape, kv, Options { scale: f32::NAN, ..base.clone() }),
+        ("three sinks", shape, kv, Options { sinks: Some(vec![0.0; 3]), ..base.clone() }),
+        ("NaN slope", shape, kv, Options { slopes: Some(vec![f32::NAN; 4]), ..base.clone() }),
+        (
+            "too few lanes",
+            shape,
+            KvShape { head_dim: 128, ..kv },
+            Options { tile: Some(tile), ..base.clone() },
+        ),
+        (
+            "nine queries",
+            shape,
+            kv,
+            Options { tile: Some(Tile { lanes: 64, queries: 9, ..tile }), ..base },
+        ),
+    ];
+    for (what, shape, kv, options) in cases {
+        if block_on(Attention::new(gpu, shape, kv, options)).is_ok() {
+            return Err(format!("{what} is taken").into());
+        }
+    }
+    for name in ["q2_k", "iq2_xs", "int8", "nvfp4_scaled"] {
+        let format = mantissa::formats::by_name(name)?;
+        if block_on(Kv::keys(gpu, format, kv)).is_ok() {
+            return Err(format!("a cache in {name} is taken").into());
+        }
+    }
+    Ok(())
+}
