@@ -11,6 +11,7 @@ use crate::formats::FormatRef;
 use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
 use crate::ops::attention::{self, Attention};
 use crate::ops::kv::Kv;
+use crate::ops::softmax::{self, Softmax, Tensors};
 use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, rms_norm, rope};
 
 /// Which rows of a step go through the output matrix.
@@ -20,6 +21,8 @@ pub enum Head {
     None,
     /// The last row; its best token is left where the next step reads its id.
     Last,
+    /// The same, and the logarithms of its probabilities.
+    LogProbs,
     /// All rows.
     All,
 }
@@ -44,6 +47,7 @@ pub struct Decoder {
 struct Recorded {
     plan: Arc<Plan>,
     _attention: Attention,
+    _softmax: Option<Softmax>,
 }
 
 /// Activations: rows of floats, `ops::stride` of their width apart.
@@ -59,6 +63,8 @@ struct Scratch {
     activated: Buffer,
     logits: Buffer,
     logit_rows: usize,
+    log_probs: Buffer,
+    log_sum: Buffer,
 }
 
 impl Scratch {
@@ -77,6 +83,8 @@ impl Scratch {
             activated: rows("activated", config.ffn_width).await?,
             logits: Buffer::new(gpu, "logits", ops::stride(config.vocabulary)).await?,
             logit_rows: 1,
+            log_probs: Buffer::new(gpu, "log-probabilities", config.vocabulary).await?,
+            log_sum: Buffer::new(gpu, "log-sum-exp", 1).await?,
         })
     }
 }
@@ -121,6 +129,11 @@ impl Decoder {
         &self.scratch.logits
     }
 
+    /// After [`Head::LogProbs`], a row of log-probabilities, and its log-sum-exp.
+    pub fn log_probs(&self) -> [&Buffer; 2] {
+        [&self.scratch.log_probs, &self.scratch.log_sum]
+    }
+
     /// Puts a step's place in the context where its plan reads it. To be called before each submit.
     pub fn place(&self, position: usize, rows: usize) {
         self.scratch.step.write(0, &[position as u32, rows as u32]);
@@ -147,11 +160,16 @@ impl Decoder {
             self.plans.clear();
         }
         let attention = self.attention(rows).await?;
-        let plan = Arc::new(self.record(rows, head, &attention)?.build(progress).await?);
+        let softmax = match head {
+            Head::LogProbs => Some(self.log_softmax().await?),
+            _ => None,
+        };
+        let recorded = self.record(rows, head, &attention, softmax.as_ref())?;
+        let plan = Arc::new(recorded.build(progress).await?);
         if self.plans.len() >= MAX_PLANS {
             self.plans.retain(|(rows, _), _| *rows == 1);
         }
-        let recorded = Recorded { plan: plan.clone(), _attention: attention };
+        let recorded = Recorded { plan: plan.clone(), _attention: attention, _softmax: softmax };
         self.plans.insert((rows, head), recorded);
         Ok(plan)
     }
@@ -173,7 +191,19 @@ impl Decoder {
         Attention::new(&self.gpu, shape, self.cache.shape, options).await
     }
 
-    fn record(&self, rows: usize, head: Head, attention: &Attention) -> Result<PlanBuilder> {
+    /// The logarithm of softmax over the vocabulary.
+    async fn log_softmax(&self) -> Result<Softmax> {
+        let options = softmax::Options { log: true, ..Default::default() };
+        Softmax::new(&self.gpu, (1, self.config.vocabulary), options).await
+    }
+
+    fn record(
+        &self,
+        rows: usize,
+        head: Head,
+        attention: &Attention,
+        log_softmax: Option<&Softmax>,
+    ) -> Result<PlanBuilder> {
         let mut plan = PlanBuilder::new(&self.gpu, "decoder step");
         let s = &self.scratch;
         dequantize::record_rows(&mut plan, &self.weights.embedding, &s.ids, &s.residual, rows)?;
@@ -183,11 +213,16 @@ impl Decoder {
         }
         match head {
             Head::None => {}
-            Head::Last => {
+            Head::Last | Head::LogProbs => {
                 self.record_head(&mut plan, rows - 1, 1)?;
                 argmax::record(&mut plan, &s.logits, self.config.vocabulary, &s.ids, 0)?;
             }
             Head::All => self.record_head(&mut plan, 0, rows)?,
+        }
+        if let Some(log_softmax) = log_softmax {
+            let log_sum_exp = Some(&s.log_sum);
+            let tensors = Tensors { x: &s.logits, mask: None, y: &s.log_probs, log_sum_exp };
+            log_softmax.record(&mut plan, &tensors)?;
         }
         Ok(plan)
     }

@@ -26,12 +26,37 @@ pub struct GenerateOptions {
     pub stop: Vec<u32>,
     /// Steps that may be on the device at once where it needs no host: 1 waits for each.
     pub in_flight: usize,
+    /// How many of the likeliest tokens to report with each token: [`Generation::log_probs`].
+    pub log_probs: Option<usize>,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
         let sampler = SamplerOptions::greedy();
-        Self { max_tokens: 256, sampler, stop: Vec::new(), in_flight: 2 }
+        Self { max_tokens: 256, sampler, stop: Vec::new(), in_flight: 2, log_probs: None }
+    }
+}
+
+/// How likely the model found a token, before temperature, filters and penalties: natural logarithms
+/// of probabilities.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LogProbs {
+    /// Of the token that was chosen.
+    pub chosen: f32,
+    /// The likeliest tokens, best first, the lower id of equals.
+    pub top: Vec<(u32, f32)>,
+}
+
+impl LogProbs {
+    fn new(row: &[f32], id: u32, most: usize) -> Self {
+        let rank = |&(a, x): &(u32, f32), &(b, y): &(u32, f32)| y.total_cmp(&x).then(a.cmp(&b));
+        let mut all: Vec<_> = (0..).zip(row.iter().copied()).collect();
+        if most < all.len() {
+            all.select_nth_unstable_by(most, rank);
+            all.truncate(most);
+        }
+        all.sort_unstable_by(rank);
+        Self { chosen: row.get(id as usize).copied().unwrap_or(f32::NEG_INFINITY), top: all }
     }
 }
 
@@ -72,6 +97,7 @@ pub struct Generation<'s> {
     prepared: bool,
     received: bool,
     sampler: Option<Sampler>,
+    log_probs: Option<LogProbs>,
     running: VecDeque<Running>,
     /// Staging buffers that no step uses.
     free: Vec<Buffer>,
@@ -98,6 +124,7 @@ impl<'s> Generation<'s> {
             prepared: false,
             received: false,
             sampler: None,
+            log_probs: None,
             running: VecDeque::new(),
             free: Vec::new(),
             made: 0,
@@ -144,6 +171,11 @@ impl<'s> Generation<'s> {
     /// Why it ended, once it has.
     pub fn finish(&self) -> Option<Finish> {
         self.finish
+    }
+
+    /// How likely the last token was, where [`GenerateOptions::log_probs`] asks for it.
+    pub fn log_probs(&self) -> Option<&LogProbs> {
+        self.log_probs.as_ref()
     }
 
     /// What it cost so far.
@@ -195,7 +227,7 @@ impl<'s> Generation<'s> {
         }
         let staging = self.staging().await?;
         let copy = self.copy_result(&staging);
-        let submission = self.session.feed(Head::Last, copy).await?;
+        let submission = self.session.feed(self.head(), copy).await?;
         self.prepared = self.session.fed == self.session.tokens.len();
         if self.prepared {
             let index = submission.accepted().await?;
@@ -230,9 +262,9 @@ impl<'s> Generation<'s> {
             let staging = self.staging().await?;
             let copy = self.copy_result(&staging);
             let submission = if self.sampler.is_some() {
-                self.session.feed(Head::Last, copy).await?
+                self.session.feed(self.head(), copy).await?
             } else {
-                self.session.feed_own(position, copy).await?
+                self.session.feed_own(position, self.head(), copy).await?
             };
             let index = submission.accepted().await?;
             self.session.fed = position + 1;
@@ -245,13 +277,11 @@ impl<'s> Generation<'s> {
     async fn receive(&mut self) -> Result<Option<u32>> {
         let position = self.session.tokens.len() - 1;
         let Some(Running { index, staging }) = self.running.pop_front() else { return Ok(None) };
-        let words = self.result_words();
-        let id = match &mut self.sampler {
-            None => staging.read_mapped::<u32>(words, index).await?[0],
-            Some(sampler) => {
-                let mut logits: Vec<f32> = staging.read_mapped(words, index).await?;
-                sampler.sample(&mut logits, &self.session.tokens)?
-            }
+        let id = if self.reads_row() {
+            let row = staging.read_mapped(self.result_words(), index).await?;
+            self.choose(row)?
+        } else {
+            staging.read_mapped::<u32>(1, index).await?[0]
         };
         self.free.push(staging);
         if id == NOT_FINITE {
@@ -261,8 +291,32 @@ impl<'s> Generation<'s> {
         Ok(Some(id))
     }
 
+    /// Chooses from a row of log-probabilities, behind which are its log-sum-exp and the id that the
+    /// device chose.
+    fn choose(&mut self, mut words: Vec<f32>) -> Result<u32> {
+        let id = words.pop().unwrap_or_default().to_bits();
+        let log_sum = words.pop().unwrap_or_default();
+        let row = self.options.log_probs.map(|_| words.clone());
+        let id = match &mut self.sampler {
+            None => id,
+            Some(sampler) => sampler.sample_log_probs(&mut words, log_sum, &self.session.tokens)?,
+        };
+        let most = self.options.log_probs.unwrap_or(0);
+        self.log_probs = row.map(|row| LogProbs::new(&row, id, most));
+        Ok(id)
+    }
+
+    /// Whether the host needs to see all probabilities.
+    fn reads_row(&self) -> bool {
+        self.sampler.is_some() || self.options.log_probs.is_some()
+    }
+
+    fn head(&self) -> Head {
+        if self.reads_row() { Head::LogProbs } else { Head::Last }
+    }
+
     fn result_words(&self) -> usize {
-        if self.sampler.is_some() { self.session.model().config().vocabulary } else { 1 }
+        if self.reads_row() { self.session.model().config().vocabulary + 2 } else { 1 }
     }
 
     async fn staging(&mut self) -> Result<Buffer> {
@@ -275,9 +329,21 @@ impl<'s> Generation<'s> {
     /// Commands that copy a step's result to where the host can read it.
     fn copy_result(&self, to: &Buffer) -> impl FnOnce(&mut wgpu::CommandEncoder) + use<> {
         let decoder = &self.session.decoder;
-        let from = if self.sampler.is_some() { decoder.logits() } else { decoder.ids() }.clone();
-        let (to, bytes) = (to.clone(), self.result_words() as u64 * 4);
-        move |encoder| encoder.copy_buffer_to_buffer(from.raw(), 0, to.raw(), 0, bytes)
+        let vocabulary = self.session.model().config().vocabulary;
+        let [row, log_sum] = decoder.log_probs();
+        let mut pieces = vec![(decoder.ids().clone(), 1)];
+        if self.reads_row() {
+            let all = [(row.clone(), vocabulary as u64), (log_sum.clone(), 1)];
+            pieces.splice(0..0, all);
+        }
+        let to = to.clone();
+        move |encoder| {
+            let mut at = 0;
+            for (from, words) in pieces {
+                encoder.copy_buffer_to_buffer(from.raw(), 0, to.raw(), at, words * 4);
+                at += words * 4;
+            }
+        }
     }
 }
 

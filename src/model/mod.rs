@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 pub use chat::{ChatTemplate, Message};
 pub use checkpoint::{Checkpoint, TensorInfo, TensorKind};
 pub use config::ModelConfig;
-pub use generate::{Finish, GenerateOptions, Generation, Stats};
+pub use generate::{Finish, GenerateOptions, Generation, LogProbs, Stats};
 pub use sampler::SamplerOptions;
 pub use session::{Session, SessionOptions};
 pub use source::{ByteSource, Bytes, ModelFiles};

@@ -109,11 +109,24 @@ impl Sampler {
     /// Errors: [`Error::NotFinite`] (its position is that of the last token of `recent`) for a NaN,
     /// a +inf or a row of nothing but -inf; [`Error::Token`] for a recent id out of the vocabulary.
     pub fn sample(&mut self, logits: &mut [f32], recent: &[u32]) -> Result<u32> {
+        self.sample_log_probs(logits, 0.0, recent)
+    }
+
+    /// The same from log-probabilities (log-softmax on the device: `ops::softmax`), which are logits
+    /// less one number: `log_sum`, the row's log-sum-exp. Only the penalty needs to know it.
+    ///
+    /// Errors: as [`sample`](Self::sample).
+    pub fn sample_log_probs(
+        &mut self,
+        logits: &mut [f32],
+        log_sum: f32,
+        recent: &[u32],
+    ) -> Result<u32> {
         let position = recent.len().saturating_sub(1);
         if logits.iter().any(|l| l.is_nan() || *l == f32::INFINITY) {
             return Err(Error::NotFinite { position });
         }
-        self.penalise(logits, recent)?;
+        self.penalise(logits, log_sum, recent)?;
         if self.options.temperature == 0.0 {
             return argmax(logits).ok_or(Error::NotFinite { position });
         }
@@ -128,7 +141,7 @@ impl Sampler {
 
     /// Keskar et al. 2019 (arXiv 1909.05858, eq. 3, with the sign rule of its successors): each
     /// distinct recent token once.
-    fn penalise(&mut self, logits: &mut [f32], recent: &[u32]) -> Result<()> {
+    fn penalise(&mut self, logits: &mut [f32], log_sum: f32, recent: &[u32]) -> Result<()> {
         let penalty = self.options.repeat_penalty;
         let window = &recent[recent.len().saturating_sub(self.options.repeat_last_n)..];
         if penalty == 1.0 {
@@ -136,17 +149,14 @@ impl Sampler {
         }
         let vocabulary = logits.len();
         for (i, &id) in window.iter().enumerate() {
-            let logit = logits.get_mut(id as usize).ok_or(Error::Token { id, vocabulary })?;
-            if window[..i].contains(&id) {
+            let value = logits.get_mut(id as usize).ok_or(Error::Token { id, vocabulary })?;
+            if window[..i].contains(&id) || *value == f32::NEG_INFINITY {
                 continue;
             }
-            let changed = if *logit <= 0.0 { *logit * penalty } else { *logit / penalty };
+            let logit = *value + log_sum;
+            let changed = if logit <= 0.0 { logit * penalty } else { logit / penalty };
             // An extreme penalty may overflow; the ends of f32 keep the order.
-            *logit = if *logit == f32::NEG_INFINITY {
-                *logit
-            } else {
-                changed.clamp(f32::MIN, f32::MAX)
-            };
+            *value = changed.clamp(f32::MIN, f32::MAX) - log_sum;
         }
         Ok(())
     }

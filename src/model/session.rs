@@ -205,9 +205,10 @@ impl Session {
     pub(super) async fn feed_own(
         &mut self,
         position: usize,
+        head: Head,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> Result<Submission> {
-        let plan = self.decoder.plan(1, Head::Last, &mut |_, _| {}).await?;
+        let plan = self.decoder.plan(1, head, &mut |_, _| {}).await?;
         self.decoder.place(position, 1);
         self.model.gpu().submit("decoder step", |encoder| {
             plan.encode(encoder);

@@ -67,8 +67,10 @@ pub fn trials() -> Vec<(String, Case)> {
     let logits = chunks.map(|chunk| {
         case(format!("logits in chunks of {chunk}"), move |gpu| logits_are_right(gpu, chunk))
     });
-    let others: [(&str, fn(&Gpu) -> Outcome); 10] = [
+    let others: [(&str, fn(&Gpu) -> Outcome); 12] = [
         ("greedy is the best logit, however many steps are in flight", greedy),
+        ("log-probabilities are log-softmax of the logits", log_probabilities),
+        ("a cache in few bits is another model's, nearly", cache_formats),
         ("an answer can be continued", continued),
         ("a stop token ends it and leaves no trace", stopped),
         ("a seed decides", seeded),
@@ -152,6 +154,78 @@ fn greedy(gpu: &Gpu) -> Outcome {
         expect("tokens", &session.tokens().to_vec(), &all)?;
     }
     Ok(())
+}
+
+/// Held against f64 of the logits that another plan computes; greedy and sampled, the ids are those
+/// that come without.
+fn log_probabilities(gpu: &Gpu) -> Outcome {
+    let sampler = SamplerOptions { seed: 3, ..Default::default() };
+    for sampler in [SamplerOptions::greedy(), sampler] {
+        let options = GenerateOptions { sampler, ..options(9, 3) };
+        let (want, _) = generate(&mut session(gpu, MODEL, 64)?, &PROMPT, options.clone())?;
+        let mut session = session(gpu, MODEL, 64)?;
+        let options = GenerateOptions { log_probs: Some(4), ..options };
+        let (mut ids, mut said) = (Vec::new(), Vec::new());
+        block_on(async {
+            let mut generation = session.generate(&PROMPT, options);
+            while let Some(id) = generation.next().await? {
+                ids.push(id);
+                said.extend(generation.log_probs().cloned());
+            }
+            Ok::<_, mantissa::Error>(())
+        })?;
+        expect("ids", &ids, &want)?;
+        expect("one for each", &said.len(), &ids.len())?;
+        let all: Vec<u32> = PROMPT.into_iter().chain(ids.iter().copied()).collect();
+        let (mut rows, mut other) = (Vec::new(), self::session(gpu, MODEL, 64)?);
+        block_on(other.logits(&all, &mut |_, row| rows.push(log_softmax(row))))?;
+        for (i, (id, said)) in ids.iter().zip(&said).enumerate() {
+            let row = &rows[PROMPT.len() - 1 + i];
+            let mut order: Vec<u32> = (0..row.len() as u32).collect();
+            order.sort_by(|a, b| row[*b as usize].total_cmp(&row[*a as usize]));
+            expect(
+                "best",
+                &said.top.iter().map(|t| t.0).collect::<Vec<_>>(),
+                &order[..4].to_vec(),
+            )?;
+            for (id, p) in said.top.iter().copied().chain([(*id, said.chosen)]) {
+                let error = (f64::from(p) - row[id as usize]).abs();
+                if error.is_nan() || error > 1e-5 {
+                    return Err(format!("token {i}, id {id}: off by {error:e}").into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn log_softmax(row: &[f32]) -> Vec<f64> {
+    let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row.iter().map(|x| f64::from(x - most).exp()).sum();
+    row.iter().map(|x| f64::from(*x) - f64::from(most) - sum.ln()).collect()
+}
+
+/// A cache in another format moves the logits, by more the fewer its bits; f16 hardly.
+fn cache_formats(gpu: &Gpu) -> Outcome {
+    let logits = |name: &str| -> Result<Vec<f32>> {
+        let kv_cache = mantissa::formats::by_name(name)?;
+        let options = SessionOptions { context: Some(64), kv_cache, ..Default::default() };
+        let mut session = block_on(load(gpu, bytes(MODEL))?.session(&options))?;
+        let mut last = Vec::new();
+        block_on(session.logits(&LONG, &mut |_, row| last = row.to_vec()))?;
+        Ok(last)
+    };
+    let right = logits("f32")?;
+    let error = |name: &str| -> Result<f32> {
+        let off = logits(name)?.iter().zip(&right).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+        Ok((off / right.iter().map(|x| x * x).sum::<f32>()).sqrt())
+    };
+    let errors = [error("f16")?, error("q8_0")?, error("bfp:m4:n32")?];
+    let rising = errors[0] > 0.0 && errors.windows(2).all(|pair| pair[0] < pair[1]);
+    if rising && errors[0] < 1e-3 {
+        return Ok(());
+    }
+    Err(format!("relative errors of f16, q8_0, bfp:m4:n32: {errors:?}").into())
 }
 
 fn continued(gpu: &Gpu) -> Outcome {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 use mantissa::Gpu;
 use mantissa::model::{
-    GenerateOptions, Model, Progress, Session, SessionOptions, Stage, Stats, Tokenizer,
+    GenerateOptions, LogProbs, Model, Progress, Session, SessionOptions, Stage, Stats, Tokenizer,
 };
 use mantissa::quantize::Recipe;
 
@@ -102,6 +102,8 @@ pub fn driver(info: &wgpu::AdapterInfo) -> String {
 /// One answer and how long it took.
 pub struct Answer {
     pub ids: Vec<u32>,
+    /// One for each id, where they were asked for.
+    pub log_probs: Vec<LogProbs>,
     pub text: String,
     pub stats: Stats,
 }
@@ -117,7 +119,7 @@ pub async fn answer(
 ) -> Result<Answer> {
     let running = interrupt::Generating::begin();
     let mut stream = tokenizer.stream();
-    let (mut ids, mut text) = (Vec::new(), String::new());
+    let (mut ids, mut log_probs, mut text) = (Vec::new(), Vec::new(), String::new());
     let mut show = |piece: Option<String>| match piece {
         Some(piece) => {
             text.push_str(&piece);
@@ -130,10 +132,11 @@ pub async fn answer(
     while !running.should_stop() {
         let Some(id) = generation.next().await? else { break };
         ids.push(id);
+        log_probs.extend(generation.log_probs().cloned());
         show(stream.push(id)?)?;
     }
     show(stream.finish())?;
-    Ok(Answer { ids, text, stats: generation.stats() })
+    Ok(Answer { ids, log_probs, text, stats: generation.stats() })
 }
 
 impl Answer {

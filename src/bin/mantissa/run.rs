@@ -1,7 +1,7 @@
 //! `mantissa run`: one prompt, one answer.
 
 use anyhow::Result;
-use mantissa::model::{GenerateOptions, Message, Model};
+use mantissa::model::{GenerateOptions, LogProbs, Message, Model, Tokenizer};
 use mantissa::platform;
 use serde::Serialize;
 
@@ -41,6 +41,11 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
+    /// With --json, how likely the model found each token, and the K likeliest in its place:
+    /// natural logarithms of probabilities, before temperature, filters and penalties
+    #[arg(long, value_name = "K", requires = "json")]
+    logprobs: Option<usize>,
+
     /// Print the adapters of this machine and stop
     #[arg(long)]
     list_adapters: bool,
@@ -65,6 +70,25 @@ struct Report<'a> {
     adapter: &'a str,
     driver: &'a str,
     peak_memory_bytes: Option<u64>,
+    /// One for each token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Vec<TokenLogProb>>,
+}
+
+/// A token and how likely it was.
+#[derive(Serialize)]
+struct LogProb {
+    id: u32,
+    token: String,
+    logprob: f32,
+}
+
+/// A token that was chosen, and the likeliest in its place.
+#[derive(Serialize)]
+struct TokenLogProb {
+    #[serde(flatten)]
+    chosen: LogProb,
+    top: Vec<LogProb>,
 }
 
 /// Answers the prompt.
@@ -82,13 +106,16 @@ pub async fn run(args: Args) -> Result<()> {
         max_tokens: args.max_tokens,
         sampler: args.sampling.options(),
         stop: tokenizer.end_of_generation().to_vec(),
+        log_probs: args.logprobs,
         ..Default::default()
     };
     let json = args.json;
     let mut show = |piece: &str| if json { Ok(()) } else { output::print(piece) };
     let answer = answer(tokenizer, &mut session, &tokens, options, &mut show).await?;
     if json {
-        return output::json(&report(&engine, &answer));
+        let mut report = report(&engine, &answer);
+        report.logprobs = args.logprobs.map(|_| log_probs(tokenizer, &answer)).transpose()?;
+        return output::json(&report);
     }
     output::line("")?;
     output::note(answer.summary(&engine.adapter));
@@ -117,5 +144,17 @@ fn report<'a>(engine: &'a Engine, answer: &'a Answer) -> Report<'a> {
         adapter: &engine.adapter,
         driver: &engine.driver,
         peak_memory_bytes: platform::peak_memory_bytes(),
+        logprobs: None,
     }
+}
+
+fn log_probs(tokenizer: &Tokenizer, answer: &Answer) -> Result<Vec<TokenLogProb>> {
+    let of = |(id, logprob): (u32, f32)| {
+        Ok(LogProb { id, token: tokenizer.decode(&[id], true)?, logprob })
+    };
+    let token = |(&id, probs): (&u32, &LogProbs)| {
+        let top = probs.top.iter().copied().map(of).collect::<Result<_>>()?;
+        Ok(TokenLogProb { chosen: of((id, probs.chosen))?, top })
+    };
+    answer.ids.iter().zip(&answer.log_probs).map(token).collect()
 }
