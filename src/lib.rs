@@ -50,6 +50,8 @@ pub mod quantize;
 
 pub use error::{Error, Result};
 pub use gpu::Gpu;
+/// The version of wgpu whose devices and buffers this crate shares with a program.
+pub use wgpu;
 
 /// The README's examples compile.
 #[cfg(doctest)]

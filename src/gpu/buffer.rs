@@ -64,6 +64,12 @@ impl Buffer {
         Self::with_usage(gpu, label, words, usage).await
     }
 
+    /// A buffer that query sets are resolved into.
+    pub(super) async fn queries(gpu: &Gpu, label: &str, words: usize) -> Result<Self> {
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        Self::with_usage(gpu, label, words, usage).await
+    }
+
     async fn with_usage(
         gpu: &Gpu,
         label: &str,

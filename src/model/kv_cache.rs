@@ -33,4 +33,9 @@ impl KvCache {
         }
         Ok(Self { context, layers })
     }
+
+    /// Bytes of the device that it takes.
+    pub fn bytes(&self) -> u64 {
+        self.layers.iter().map(|(k, v)| k.size() + v.size()).sum()
+    }
 }
