@@ -40,6 +40,8 @@
 //! and where their words lie on the device; [`gpu`] the device, plans of dispatches, and the linker
 //! that joins WGSL files.
 
+#[cfg(feature = "download")]
+pub mod download;
 pub mod error;
 pub mod formats;
 pub mod gpu;
