@@ -43,7 +43,9 @@ pub enum DownloadError {
         found: String,
     },
     /// The operating system names no folder for caches.
-    #[error("there is no cache folder; name one in MANTISSA_CACHE, or use a model file of your own")]
+    #[error(
+        "there is no cache folder; name one in MANTISSA_CACHE, or use a model file of your own"
+    )]
     NoFolder,
     /// A file or folder cannot be used.
     #[error("{}: {source}", path.display())]

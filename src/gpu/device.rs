@@ -102,11 +102,7 @@ impl Gpu {
         }
     }
 
-    async fn assemble(
-        device: wgpu::Device,
-        queue: wgpu::Queue,
-        without: Without,
-    ) -> Result<Self> {
+    async fn assemble(device: wgpu::Device, queue: wgpu::Queue, without: Without) -> Result<Self> {
         Ok(Self(Arc::new(Inner {
             fault: watch(&device),
             info: device.adapter_info(),

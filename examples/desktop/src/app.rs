@@ -81,13 +81,14 @@ pub struct App {
 }
 
 impl App {
-    /// Reads what is on disk and loads `model`, or the last one, or the default model if it was
-    /// fetched before.
+    /// Reads what is on disk and loads `model`, or the last one, or, if it was fetched before, the
+    /// default model.
     pub fn new(
         context: &egui::Context,
         store: Store,
         devices: Devices,
         model: Option<PathBuf>,
+        fetched: bool,
     ) -> Self {
         let (settings, mut store_words) = store.settings();
         let (mut conversations, words) = store.conversations();
@@ -123,7 +124,7 @@ impl App {
             picked: None,
         };
         let first = model.or_else(|| app.settings.model.clone());
-        if first.is_some() || mantissa::download::cached().is_some() {
+        if first.is_some() || fetched {
             app.load(first);
         }
         app
@@ -196,6 +197,11 @@ impl App {
     /// Whether a question can be asked now.
     pub fn is_ready(&self) -> bool {
         self.model.is_some() && self.answering.is_none() && self.loading.is_none()
+    }
+
+    /// Whether a model is on its way.
+    pub fn is_loading(&self) -> bool {
+        self.loading.is_some()
     }
 
     /// Sends the draft.
@@ -399,6 +405,9 @@ impl App {
         }
         if pressed(Key::Comma) {
             self.settings_open = !self.settings_open;
+        }
+        if pressed(Key::Q) {
+            ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
         }
         if pressed(Key::L) {
             self.focus_draft = true;

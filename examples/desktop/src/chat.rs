@@ -153,26 +153,27 @@ fn question(app: &mut App, ui: &mut Ui, index: usize) -> Option<Act> {
     }
     let text = &app.conversation().messages[index].content;
     let mut act = None;
-    ui.with_layout(Layout::top_down(Align::Max), |ui| {
+    from_right(ui, |ui| {
         let fill = ui.visuals().faint_bg_color;
-        let bubble =
-            Frame::new().fill(fill).corner_radius(10).inner_margin(Margin::symmetric(14, 10));
-        bubble.show(ui, |ui| {
+        let bubble = Frame::new().fill(fill).corner_radius(10);
+        bubble.inner_margin(Margin::symmetric(14, 10)).show(ui, |ui| {
             ui.set_max_width(ui.available_width() * 0.85);
-            ui.with_layout(Layout::top_down(Align::Min), |ui| {
-                ui.add(egui::Label::new(text).wrap().selectable(true));
-            });
-        });
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if small(ui, "Copy") {
-                ui.ctx().copy_text(text.clone());
-            }
-            if app.is_ready() && small(ui, "Edit") {
-                act = Some(Act::Edit(index));
-            }
+            ui.add(egui::Label::new(text).wrap().halign(Align::Min));
         });
     });
+    from_right(ui, |ui| {
+        if small(ui, "Copy") {
+            ui.ctx().copy_text(text.clone());
+        }
+        if app.is_ready() && small(ui, "Edit") {
+            act = Some(Act::Edit(index));
+        }
+    });
     act
+}
+
+fn from_right(ui: &mut Ui, contents: impl FnOnce(&mut Ui)) {
+    ui.horizontal(|ui| ui.with_layout(Layout::right_to_left(Align::Min), contents));
 }
 
 fn small(ui: &mut Ui, text: &str) -> bool {
@@ -226,7 +227,7 @@ fn answer(app: &mut App, ui: &mut Ui, index: usize) -> Option<Act> {
 fn composer(app: &mut App, ui: &mut Ui) {
     let id = Id::unique("message");
     let enter = ui.memory(|m| m.has_focus(id))
-        && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Enter));
+        && ui.input_mut(|i| !i.modifiers.shift && i.consume_key(Modifiers::NONE, Key::Enter));
     let frame = Frame::new()
         .fill(ui.visuals().faint_bg_color)
         .stroke(ui.visuals().widgets.noninteractive.bg_stroke)
@@ -234,16 +235,20 @@ fn composer(app: &mut App, ui: &mut Ui) {
         .inner_margin(Margin::symmetric(12, 8));
     let mut send = enter;
     frame.show(ui, |ui| {
-        ui.with_layout(Layout::right_to_left(Align::Max), |ui| {
+        ui.horizontal(|ui| {
+            let width = ui.available_width() - 70.0;
+            draft(app, ui, id, width);
+            let size = vec2(58.0, 28.0);
             if app.answering.is_some() {
-                if ui.button("Stop").on_hover_text("Esc").clicked() {
+                let stop = ui.add_sized(size, egui::Button::new("Stop"));
+                if stop.on_hover_text("Esc").clicked() {
                     app.stop();
                 }
             } else {
                 let can = app.is_ready() && !app.draft.trim().is_empty();
-                send |= ui.add_enabled(can, theme::primary("Send")).clicked();
+                let button = theme::primary("Send").min_size(size);
+                send |= ui.add_enabled(can, button).clicked();
             }
-            draft(app, ui, id);
         });
     });
     if send {
@@ -251,14 +256,16 @@ fn composer(app: &mut App, ui: &mut Ui) {
     }
 }
 
-fn draft(app: &mut App, ui: &mut Ui, id: Id) {
+fn draft(app: &mut App, ui: &mut Ui, id: Id, width: f32) {
     let edit = TextEdit::multiline(&mut app.draft)
         .id(id)
         .desired_rows(1)
         .frame(Frame::NONE)
-        .desired_width(f32::INFINITY)
+        .desired_width(width)
         .hint_text("Ask anything");
-    let response = ScrollArea::vertical().max_height(140.0).show(ui, |ui| ui.add(edit)).inner;
+    let scroll =
+        ScrollArea::vertical().max_height(140.0).max_width(width).min_scrolled_height(24.0);
+    let response = scroll.show(ui, |ui| ui.add(edit)).inner;
     ui.ctx().accesskit_node_builder(id, |node| node.set_label("Message"));
     if std::mem::take(&mut app.focus_draft) {
         response.request_focus();

@@ -43,11 +43,10 @@ pub fn run(model: Option<PathBuf>) -> Result<(), String> {
 }
 
 fn open(store: &Store, model: Option<PathBuf>, again: Arc<Mutex<bool>>) -> Result<(), String> {
-    let icon_size = egui::vec2(1160.0, 760.0);
     let viewport = egui::ViewportBuilder::default()
         .with_title("Mantissa")
         .with_app_id("mantissa-desktop")
-        .with_inner_size(icon_size)
+        .with_inner_size([1160.0, 760.0])
         .with_min_inner_size([480.0, 360.0])
         .with_drag_and_drop(true);
     let options = eframe::NativeOptions {
@@ -59,8 +58,9 @@ fn open(store: &Store, model: Option<PathBuf>, again: Arc<Mutex<bool>>) -> Resul
     let store = store.clone();
     let create: eframe::AppCreator<'_> = Box::new(move |creation| {
         let state = creation.wgpu_render_state.as_ref();
+        let fetched = mantissa::download::cached().is_some();
         let window = state.map(|state| Window::of(state, again));
-        let app = App::new(&creation.egui_ctx, store, Devices { window }, model);
+        let app = App::new(&creation.egui_ctx, store, Devices { window }, model, fetched);
         Ok(Box::new(app))
     });
     eframe::run_native("mantissa-desktop", options, create).map_err(|e| {

@@ -75,7 +75,7 @@ pub fn show(app: &mut App, ui: &mut Ui) {
     if ui.available_width() < 560.0 {
         return;
     }
-    let panel = Panel::right("numbers").default_size(270.0).size_range(200.0..=460.0);
+    let panel = Panel::right("numbers").exact_size(270.0);
     panel.frame(theme::side_frame(ui.style())).show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             speed(app, ui);
@@ -126,6 +126,9 @@ fn speed(app: &App, ui: &mut Ui) {
         lines.push(("Ended by", why(*finish).into()));
     }
     rows(ui, "speed", &lines);
+    if rates.len() < 2 {
+        return;
+    }
     let line = Line::new("tokens/s", rates).color(theme::ACCENT).width(2.0);
     Plot::new("rate")
         .height(110.0)
@@ -134,6 +137,7 @@ fn speed(app: &App, ui: &mut Ui) {
         .allow_zoom(false)
         .allow_scroll(false)
         .show_x(false)
+        .show_grid([false, true])
         .set_margin_fraction(vec2(0.0, 0.1))
         .x_axis_formatter(|mark, _| format!("{} s", mark.value))
         .show(ui, |plot| plot.line(line));

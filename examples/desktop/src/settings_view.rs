@@ -1,6 +1,6 @@
 //! The windows that lie over the others: settings, and the keys.
 
-use eframe::egui::{self, ComboBox, DragValue, Grid, Slider, TextEdit, Ui, Window, vec2};
+use eframe::egui::{self, Align2, ComboBox, DragValue, Grid, Slider, TextEdit, Ui, Window, vec2};
 
 use crate::app::App;
 use crate::settings::{KV_FORMATS, Sampling, Sharing, Theme};
@@ -9,9 +9,10 @@ use crate::worker::Load;
 /// Draws the settings, if they are open.
 pub fn show(app: &mut App, context: &egui::Context) {
     let mut open = app.settings_open;
-    let height = context.content_rect().height() - 120.0;
+    let height = (context.content_rect().height() - 90.0).clamp(160.0, 720.0);
     let window = Window::new("Settings").open(&mut open).collapsible(false).resizable(false);
-    window.default_width(420.0).vscroll(true).max_height(height.max(160.0)).show(context, |ui| {
+    let window = window.anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0)).default_width(420.0);
+    window.vscroll(true).default_height(height).max_height(height).show(context, |ui| {
         conversation(app, ui);
         ui.separator();
         device(app, ui);
@@ -134,7 +135,7 @@ fn look(app: &mut App, ui: &mut Ui) {
     });
 }
 
-const KEYS: [(&str, &str); 10] = [
+const KEYS: [(&str, &str); 11] = [
     ("Enter", "Send"),
     ("Shift+Enter", "A new line"),
     ("Esc", "Stop, or close what is open"),
@@ -144,6 +145,7 @@ const KEYS: [(&str, &str); 10] = [
     ("Ctrl+L", "To the message"),
     ("Ctrl+B", "Numbers"),
     ("Ctrl+,", "Settings"),
+    ("Ctrl+Q", "Close the window"),
     ("F1", "These keys"),
 ];
 
@@ -151,6 +153,7 @@ const KEYS: [(&str, &str); 10] = [
 pub fn help(app: &mut App, context: &egui::Context) {
     let mut open = app.help_open;
     let window = Window::new("Keys").open(&mut open).collapsible(false).resizable(false);
+    let window = window.anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0));
     window.show(context, |ui| {
         grid(ui, "keys", |ui| {
             for (keys, does) in KEYS {

@@ -1,6 +1,6 @@
 //! On the left: the conversations.
 
-use eframe::egui::{self, Align, Button, Layout, Panel, ScrollArea, Ui};
+use eframe::egui::{self, Align, Button, Layout, Panel, Rect, ScrollArea, Ui, UiBuilder, vec2};
 
 use crate::app::{App, shortcut};
 use crate::theme;
@@ -11,7 +11,7 @@ pub fn show(app: &mut App, ui: &mut Ui) {
     if !wide {
         return;
     }
-    let panel = Panel::left("conversations").default_size(210.0).size_range(140.0..=360.0);
+    let panel = Panel::left("conversations").exact_size(220.0);
     panel.frame(theme::side_frame(ui.style())).show(ui, |ui| {
         let keys = ui.ctx().format_shortcut(&shortcut(egui::Key::N));
         let button = Button::new("New chat").shortcut_text(keys);
@@ -29,27 +29,16 @@ fn list(app: &mut App, ui: &mut Ui) {
     for (index, conversation) in app.conversations.iter().enumerate() {
         let title = conversation.title();
         ui.push_id(&conversation.id, |ui| {
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if !conversation.messages.is_empty() {
-                    let remove = ui.add(Button::new("✕").frame(false)).on_hover_text("Delete");
-                    let name = format!("Delete {title}");
-                    remove
-                        .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &name));
-                    if remove.clicked() {
-                        delete = Some(index);
-                    }
+            ui.horizontal(|ui| {
+                let width = ui.available_width() - 48.0;
+                let button = Button::selectable(index == app.current, &title).truncate();
+                let button = ui.scope_builder(left(ui, width), |ui| ui.add(button)).inner;
+                if button.clicked() {
+                    open = Some(index);
                 }
-                ui.with_layout(
-                    Layout::left_to_right(Align::Center)
-                        .with_main_justify(true)
-                        .with_main_align(Align::Min),
-                    |ui| {
-                        let chosen = index == app.current;
-                        if ui.add(Button::selectable(chosen, &title).truncate()).clicked() {
-                            open = Some(index);
-                        }
-                    },
-                );
+                if !conversation.messages.is_empty() && remove(ui, &title) {
+                    delete = Some(index);
+                }
             });
         });
     }
@@ -58,4 +47,19 @@ fn list(app: &mut App, ui: &mut Ui) {
     } else if let Some(index) = open {
         app.open(index);
     }
+}
+
+/// As wide as this, with the text on the left.
+fn left(ui: &Ui, width: f32) -> UiBuilder {
+    let size = vec2(width, ui.spacing().interact_size.y);
+    let layout = Layout::left_to_right(Align::Center).with_main_justify(true);
+    let layout = layout.with_main_align(Align::Min);
+    UiBuilder::new().max_rect(Rect::from_min_size(ui.cursor().min, size)).layout(layout)
+}
+
+fn remove(ui: &mut Ui, title: &str) -> bool {
+    let button = ui.add(Button::new("✕").frame_when_inactive(false)).on_hover_text("Delete");
+    let name = format!("Delete {title}");
+    button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &name));
+    button.clicked()
 }

@@ -67,6 +67,11 @@ impl Store {
         Self { folder: folder.into() }
     }
 
+    /// Where everything lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn settings_file(&self) -> PathBuf {
         self.folder.join("settings.json")
     }

@@ -124,6 +124,7 @@ impl Worker {
             wake();
         }));
         let thread = std::thread::spawn(move || {
+            window_first();
             let mut desk = Desk { devices, tell, engine: None };
             while let Ok(command) = inbox.recv() {
                 desk.obey(command);
@@ -156,6 +157,17 @@ impl Drop for Worker {
         }
     }
 }
+
+/// Lets the window go first where both need the processor, as on a software driver, whose threads
+/// inherit this.
+#[cfg(target_os = "linux")]
+fn window_first() {
+    // Not being allowed to is no failure.
+    let _ = rustix::process::nice(5);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn window_first() {}
 
 #[derive(Clone)]
 struct Tell(Arc<dyn Fn(Event) + Send + Sync>);
