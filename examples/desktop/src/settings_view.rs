@@ -31,7 +31,7 @@ fn conversation(app: &mut App, ui: &mut Ui) {
 }
 
 fn grid(ui: &mut Ui, id: &str, rows: impl FnOnce(&mut Ui)) {
-    Grid::new(id).num_columns(2).spacing(vec2(24.0, 8.0)).show(ui, rows);
+    Grid::new(id).num_columns(2).min_col_width(112.0).spacing(vec2(24.0, 8.0)).show(ui, rows);
 }
 
 /// A name and what it names, joined for those who do not see them.
