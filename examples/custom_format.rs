@@ -42,13 +42,9 @@ pub async fn try_format(
     let lost = square(&mut weights.iter().zip(&decoded).map(|(w, d)| w - d));
     let all = square(&mut weights.iter().copied());
     println!("relative error of the weights: {:.2e}", (lost / all).sqrt());
-    let x = vec![1.0; k];
-    let y = ops::matmul::matmul(&gpu, format, &blocks, (rows, k), &x).await?;
-    println!(
-        "first of W·1: {:.5}, with exact weights {:.5}",
-        y[0],
-        weights[..k].iter().sum::<f32>()
-    );
+    let y = ops::matmul::matmul(&gpu, format, &blocks, (rows, k), &weights[..k]).await?;
+    let exact = square(&mut weights[..k].iter().copied());
+    println!("the first row times itself: {:.5}, exactly {exact:.5}", y[0]);
 
     // A model's matrices are put into the format on their way to the GPU.
     let Some(path) = model else { return Ok(()) };

@@ -6,10 +6,12 @@ use std::path::Path;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 #[path = "../examples/custom_format.rs"]
+#[expect(dead_code, reason = "its main would read the command line of this test")]
 mod custom_format;
 #[path = "../examples/embed_in_wgpu.rs"]
 mod embed_in_wgpu;
 #[path = "../examples/generate.rs"]
+#[expect(dead_code, reason = "its main would read the command line of this test")]
 mod generate;
 #[path = "../examples/one_kernel.rs"]
 mod one_kernel;

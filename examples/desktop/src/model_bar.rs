@@ -1,11 +1,11 @@
 //! Above everything: which model answers, how far the next one is loaded, and what else there is.
 
-use eframe::egui::{self, Panel, Ui};
+use eframe::egui::{self, Align, Layout, Panel, Ui};
 use mantissa::download;
 
 use crate::app::{App, shortcut};
-use crate::theme;
 use crate::worker::Load;
+use crate::{sidebar, theme};
 
 /// Draws it.
 pub fn show(app: &mut App, ui: &mut Ui) {
@@ -13,12 +13,15 @@ pub fn show(app: &mut App, ui: &mut Ui) {
     Panel::top("model").frame(frame).show(ui, |ui| {
         ui.horizontal(|ui| {
             ui.menu_button(title(app), |ui| menu(app, ui));
-            status(app, ui);
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            if ui.ctx().content_rect().width() < sidebar::WIDE {
+                ui.menu_button("Chats", |ui| sidebar::contents(app, ui));
+            }
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let hint = ui.ctx().format_shortcut(&shortcut(egui::Key::B));
                 ui.toggle_value(&mut app.settings.numbers, "Numbers").on_hover_text(hint);
                 let hint = ui.ctx().format_shortcut(&shortcut(egui::Key::Comma));
                 ui.toggle_value(&mut app.settings_open, "Settings").on_hover_text(hint);
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| status(app, ui));
             });
         });
         problems(app, ui);

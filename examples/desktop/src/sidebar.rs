@@ -5,22 +5,27 @@ use eframe::egui::{self, Align, Button, Layout, Panel, Rect, ScrollArea, Ui, UiB
 use crate::app::{App, shortcut};
 use crate::theme;
 
+/// A window less wide than this has no room for it; the conversations are in a menu then.
+pub const WIDE: f32 = 640.0;
+
 /// Draws it.
 pub fn show(app: &mut App, ui: &mut Ui) {
-    let wide = ui.available_width() > 640.0;
-    if !wide {
+    if ui.ctx().content_rect().width() < WIDE {
         return;
     }
     let panel = Panel::left("conversations").exact_size(220.0);
-    panel.frame(theme::side_frame(ui.style())).show(ui, |ui| {
-        let keys = ui.ctx().format_shortcut(&shortcut(egui::Key::N));
-        let button = Button::new("New chat").shortcut_text(keys);
-        if ui.add_sized([ui.available_width(), 30.0], button).clicked() {
-            app.new_chat();
-        }
-        ui.add_space(4.0);
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| list(app, ui));
-    });
+    panel.frame(theme::side_frame(ui.style())).show(ui, |ui| contents(app, ui));
+}
+
+/// A new conversation, and those that there are.
+pub fn contents(app: &mut App, ui: &mut Ui) {
+    let keys = ui.ctx().format_shortcut(&shortcut(egui::Key::N));
+    let button = Button::new("New chat").shortcut_text(keys);
+    if ui.add_sized([ui.available_width().min(320.0), 30.0], button).clicked() {
+        app.new_chat();
+    }
+    ui.add_space(4.0);
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| list(app, ui));
 }
 
 fn list(app: &mut App, ui: &mut Ui) {

@@ -263,7 +263,7 @@ fn scaled() {
     window.step(5);
     let screen = window.harness.ctx.content_rect();
     assert!(screen.width() < 600.0, "{screen:?}");
-    for label in ["Send", "Settings"] {
+    for label in ["Send", "Settings", "Chats"] {
         let place = window.harness.get_by_role_and_label(Role::Button, label).rect();
         assert!(screen.contains_rect(place), "{label}: {place:?} in {screen:?}");
     }
