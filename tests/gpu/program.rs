@@ -31,7 +31,7 @@ fn source() -> Arc<Bytes> {
 
 fn session(gpu: &Gpu) -> mantissa::Result<Session> {
     let model = block_on(Model::load(gpu, source(), &mut |_| {}))?;
-    let options = SessionOptions { context: Some(64), chunk: 8, ..Default::default() };
+    let options = SessionOptions { context: Some(64), ..Default::default() };
     block_on(model.session(&options))
 }
 
@@ -134,7 +134,7 @@ fn memory(gpu: &Gpu) -> Outcome {
     let before = gpu.allocated_bytes();
     let model = block_on(Model::load(gpu, source(), &mut |_| {}))?;
     assert_eq!(gpu.allocated_bytes() - before, model.bytes());
-    let options = SessionOptions { context: Some(64), chunk: 8, ..Default::default() };
+    let options = SessionOptions { context: Some(64), ..Default::default() };
     let session = block_on(model.session(&options))?;
     let memory = session.memory();
     assert_eq!(gpu.allocated_bytes() - before, model.bytes() + memory.kv_cache + memory.scratch);
