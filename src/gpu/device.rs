@@ -96,7 +96,7 @@ impl Gpu {
         };
         wgpu::DeviceDescriptor {
             label: Some("mantissa"),
-            required_features: adapter.features() & USEFUL - unused,
+            required_features: (adapter.features() & USEFUL) - unused,
             required_limits,
             ..Default::default()
         }

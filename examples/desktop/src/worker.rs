@@ -330,7 +330,9 @@ impl Engine {
             (*made, used) = (*made + 1, used + 1);
             tell.say(Event::Token(text.push(id)?.unwrap_or_default(), used));
         }
-        tell.say(Event::Token(text.finish().unwrap_or_default(), used));
+        if let Some(rest) = text.finish() {
+            tell.say(Event::Token(rest, used));
+        }
         Ok((generation.stats(), generation.finish()))
     }
 
