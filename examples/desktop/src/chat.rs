@@ -33,7 +33,7 @@ pub fn show(app: &mut App, ui: &mut Ui) {
             empty(app, ui);
         } else {
             let scroll = ScrollArea::vertical().auto_shrink(false).stick_to_bottom(true);
-            scroll.id_salt(&app.conversation().id.clone()).show(ui, |ui| {
+            scroll.id_salt(app.conversation().id.clone()).show(ui, |ui| {
                 column(ui, |ui| messages(app, ui));
             });
         }

@@ -57,7 +57,7 @@ impl Devices {
             let adapters = pollster::block_on(mantissa::gpu::adapters());
             return adapters.into_iter().map(|a| a.info.name).collect();
         };
-        let others = window.adapters.iter().map(|a| a.get_info()).filter(|info| usable(info));
+        let others = window.adapters.iter().map(|a| a.get_info()).filter(usable);
         let mut names = vec![window.adapter.get_info().name];
         for info in others {
             if !names.contains(&info.name) {
