@@ -9,7 +9,8 @@ use std::io::Write;
 use mantissa::gpu::{Gpu, GpuOptions};
 use mantissa::model::{GenerateOptions, Message, Model, SessionOptions};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Answers the question that the command line asks.
+pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(path), Some(question)) = (arguments.next(), arguments.next()) else {
         return Err("usage: generate MODEL QUESTION".into());
@@ -17,7 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(pollster::block_on(answer(&path, &question))?)
 }
 
-async fn answer(path: &str, question: &str) -> mantissa::Result<()> {
+/// Prints the answer as it comes.
+pub async fn answer(path: &str, question: &str) -> mantissa::Result<()> {
     let gpu = Gpu::request(&GpuOptions::default()).await?;
     let model = Model::load(&gpu, mantissa::platform::open_model(path)?, &mut |_| {}).await?;
     let tokenizer = model.tokenizer()?;

@@ -7,7 +7,8 @@
 use mantissa::gpu::{Gpu, GpuOptions};
 use mantissa::{formats, ops};
 
-fn main() -> mantissa::Result<()> {
+/// Prints the product beside that of f64.
+pub fn main() -> mantissa::Result<()> {
     let gpu = pollster::block_on(Gpu::request(&GpuOptions::default()))?;
     let format = formats::by_name("q4_1")?;
     let (m, n, k) = (2, 3, 64);

@@ -181,6 +181,12 @@ pub enum Error {
         /// The driver's reason.
         reason: String,
     },
+    /// The program asked for it to be given up.
+    #[error("{what} was cancelled")]
+    Cancelled {
+        /// What was given up.
+        what: String,
+    },
     /// The GPU did not finish in time.
     #[error("{what}: the GPU did not answer within {seconds} s")]
     Timeout {

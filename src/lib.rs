@@ -40,6 +40,8 @@
 //! and where their words lie on the device; [`gpu`] the device, plans of dispatches, and the linker
 //! that joins WGSL files.
 
+#[cfg(feature = "download")]
+pub mod download;
 pub mod error;
 pub mod formats;
 pub mod gpu;
@@ -50,6 +52,8 @@ pub mod quantize;
 
 pub use error::{Error, Result};
 pub use gpu::Gpu;
+/// The version of wgpu whose devices and buffers this crate shares with a program.
+pub use wgpu;
 
 /// The README's examples compile.
 #[cfg(doctest)]

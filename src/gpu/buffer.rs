@@ -18,11 +18,13 @@ struct Owned {
     gpu: Gpu,
     raw: wgpu::Buffer,
     label: String,
+    /// Bytes that count as this crate's.
+    counted: u64,
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        self.gpu.count_bytes(-(self.raw.size() as i64));
+        self.gpu.count_bytes(-(self.counted as i64));
     }
 }
 
@@ -64,6 +66,12 @@ impl Buffer {
         Self::with_usage(gpu, label, words, usage).await
     }
 
+    /// A buffer that query sets are resolved into.
+    pub(super) async fn queries(gpu: &Gpu, label: &str, words: usize) -> Result<Self> {
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        Self::with_usage(gpu, label, words, usage).await
+    }
+
     async fn with_usage(
         gpu: &Gpu,
         label: &str,
@@ -77,7 +85,23 @@ impl Buffer {
             wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let raw = gpu.scoped(label, size, |device| device.create_buffer(&descriptor)).await?;
         gpu.count_bytes(size as i64);
-        Ok(Self(Arc::new(Owned { gpu: gpu.clone(), raw, label: label.into() })))
+        Ok(Self(Arc::new(Owned { gpu: gpu.clone(), raw, label: label.into(), counted: size })))
+    }
+
+    /// A storage buffer that the program has already, on the same device. Its bytes are not counted
+    /// in [`Gpu::allocated_bytes`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where it may not be bound as storage, or is no whole number of vec4s.
+    pub fn from_wgpu(gpu: &Gpu, raw: wgpu::Buffer) -> Result<Self> {
+        let (size, usage) = (raw.size(), raw.usage());
+        if !usage.contains(wgpu::BufferUsages::STORAGE) || size == 0 || size % 16 != 0 {
+            let expected = "a storage buffer of a multiple of 16 bytes".into();
+            let got = format!("{size} bytes with {usage:?}");
+            return Err(Error::Shape { op: "buffer", expected, got });
+        }
+        let label = "the program's buffer".into();
+        Ok(Self(Arc::new(Owned { gpu: gpu.clone(), raw, label, counted: 0 })))
     }
 
     /// Size in bytes.

@@ -52,28 +52,64 @@ impl Gpu {
     /// [`Error::NoAdapter`] where nothing matches, [`Error::NoDevice`] where the driver refuses.
     pub async fn request(options: &GpuOptions) -> Result<Self> {
         let adapter = adapter::pick(options).await?;
-        let info = adapter.get_info();
-        let caps = caps(&adapter, options.without);
-        let limits = if options.without.limits {
+        Self::request_on(&adapter, options.without).await
+    }
+
+    /// Opens a device of its own on an adapter of the program's instance, with all the adapter's
+    /// limits.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] where the driver refuses.
+    pub async fn request_on(adapter: &wgpu::Adapter, without: Without) -> Result<Self> {
+        let name = adapter.get_info().name;
+        let refused = |e| Error::NoDevice { adapter: name, reason: format!("{e}") };
+        let descriptor = Self::descriptor(adapter, without);
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
+        Self::assemble(device, queue, without).await
+    }
+
+    /// Uses a device that the program has already, with as many capabilities as it was opened with:
+    /// ask for those in [`descriptor`](Self::descriptor) to leave none unused. Its handlers of loss
+    /// and of uncaptured errors are replaced by those of this crate, which never panic; from the
+    /// first such error on, whoever caused it, every call on this `Gpu` fails.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device was opened with less than WebGPU's default of a limit that
+    /// kernels need.
+    pub async fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        check_limits(&device.limits())?;
+        Self::assemble(device, queue, Without::default()).await
+    }
+
+    /// What to ask an adapter for, so that kernels can use all it has.
+    pub fn descriptor(
+        adapter: &wgpu::Adapter,
+        without: Without,
+    ) -> wgpu::DeviceDescriptor<'static> {
+        let mut unused = wgpu::Features::empty();
+        unused.set(wgpu::Features::SHADER_F16, without.f16);
+        unused.set(wgpu::Features::SUBGROUP, without.subgroups);
+        let required_limits = if without.limits {
             wgpu::Limits::default().or_worse_values_from(&adapter.limits())
         } else {
             adapter.limits()
         };
-        let descriptor = wgpu::DeviceDescriptor {
+        wgpu::DeviceDescriptor {
             label: Some("mantissa"),
-            required_features: features(&caps),
-            required_limits: limits.clone(),
+            required_features: (adapter.features() & USEFUL) - unused,
+            required_limits,
             ..Default::default()
-        };
-        let refused = |e| Error::NoDevice { adapter: info.name.clone(), reason: format!("{e}") };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
+        }
+    }
+
+    async fn assemble(device: wgpu::Device, queue: wgpu::Queue, without: Without) -> Result<Self> {
         Ok(Self(Arc::new(Inner {
             fault: watch(&device),
+            info: device.adapter_info(),
+            limits: device.limits(),
+            caps: caps(&device, without),
             device,
             queue,
-            info,
-            limits,
-            caps,
             pipelines: Mutex::default(),
             allocated: AtomicU64::new(0),
         })))
@@ -92,6 +128,11 @@ impl Gpu {
     /// What kernels may use.
     pub fn caps(&self) -> Caps {
         self.0.caps
+    }
+
+    /// Whether the device can tell when a dispatch began and ended.
+    pub fn has_timestamps(&self) -> bool {
+        self.0.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// Bytes that live buffers of this device take.
@@ -208,9 +249,14 @@ impl Submission {
     }
 }
 
-fn caps(adapter: &wgpu::Adapter, without: Without) -> Caps {
-    let features = adapter.features();
-    let cpu = adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+/// Optional features that something here uses.
+const USEFUL: wgpu::Features = wgpu::Features::SHADER_F16
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::TIMESTAMP_QUERY);
+
+fn caps(device: &wgpu::Device, without: Without) -> Caps {
+    let features = device.features();
+    let cpu = device.adapter_info().device_type == wgpu::DeviceType::Cpu;
     Caps {
         f16: features.contains(wgpu::Features::SHADER_F16) && !without.f16,
         subgroups: features.contains(wgpu::Features::SUBGROUP) && !without.subgroups,
@@ -218,11 +264,29 @@ fn caps(adapter: &wgpu::Adapter, without: Without) -> Caps {
     }
 }
 
-fn features(caps: &Caps) -> wgpu::Features {
-    let mut features = wgpu::Features::empty();
-    features.set(wgpu::Features::SHADER_F16, caps.f16);
-    features.set(wgpu::Features::SUBGROUP, caps.subgroups);
-    features
+/// Kernels take WebGPU's default limits for granted; a program's device may have been opened with
+/// less.
+fn check_limits(has: &wgpu::Limits) -> Result<()> {
+    let needs = wgpu::Limits::default();
+    macro_rules! check {
+        ($($limit:ident),*) => { [$((stringify!($limit), u64::from(needs.$limit), u64::from(has.$limit))),*] };
+    }
+    let checks = check!(
+        max_storage_buffers_per_shader_stage,
+        max_storage_buffer_binding_size,
+        max_uniform_buffer_binding_size,
+        max_bindings_per_bind_group,
+        max_compute_workgroup_storage_size,
+        max_compute_invocations_per_workgroup,
+        max_compute_workgroup_size_x,
+        max_compute_workgroups_per_dimension
+    );
+    match checks.into_iter().find(|(_, needed, available)| available < needed) {
+        Some((limit, needed, available)) => {
+            Err(Error::Limit { what: "the program's device".into(), needed, limit, available })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Remembers the first loss or uncaptured error of a device.

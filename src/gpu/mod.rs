@@ -7,6 +7,7 @@ pub mod link;
 mod pipeline;
 mod plan;
 mod scope;
+mod timing;
 
 pub use adapter::{AdapterSummary, Class, GpuOptions, Without, adapters};
 pub use buffer::Buffer;
@@ -16,3 +17,4 @@ pub use link::{Linked, Part};
 pub use pipeline::{Access, Binding, Op, ParamsInfo, Variant, link_op, link_parts};
 pub(crate) use pipeline::{F32_BITS, VEC8, params};
 pub use plan::{Grid, Plan, PlanBuilder};
+pub use timing::Timed;

@@ -16,13 +16,14 @@ pub type Grid = [u32; 3];
 /// A recorded sequence of dispatches. Each sees what those before it wrote.
 #[derive(Debug)]
 pub struct Plan {
-    gpu: Gpu,
-    label: String,
-    dispatches: Vec<Dispatch>,
+    pub(super) gpu: Gpu,
+    pub(super) label: String,
+    pub(super) dispatches: Vec<Dispatch>,
 }
 
 #[derive(Debug)]
-struct Dispatch {
+pub(super) struct Dispatch {
+    pub(super) op: &'static str,
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
     grid: Grid,
@@ -107,7 +108,8 @@ impl PlanBuilder {
             let pipeline = self.gpu.pipeline(recorded.op, &recorded.variant).await?;
             let bind = |device: &wgpu::Device| recorded.bind(device, &pipeline, &arena);
             let bind_group = self.gpu.scoped(recorded.op.name, 0, bind).await?;
-            dispatches.push(Dispatch { pipeline, bind_group, grid: recorded.grid });
+            let (op, grid) = (recorded.op.name, recorded.grid);
+            dispatches.push(Dispatch { op, pipeline, bind_group, grid });
             progress(dispatches.len() as u64, total);
         }
         Ok(Plan { gpu: self.gpu, label: self.label, dispatches })
@@ -142,6 +144,15 @@ impl Recorded {
     }
 }
 
+impl Dispatch {
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = self.grid;
+        pass.set_pipeline(&self.pipeline.raw);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
 impl Plan {
     /// How many dispatches it has.
     pub fn len(&self) -> usize {
@@ -159,10 +170,7 @@ impl Plan {
             wgpu::ComputePassDescriptor { label: Some(&self.label), timestamp_writes: None };
         let mut pass = encoder.begin_compute_pass(&descriptor);
         for dispatch in &self.dispatches {
-            let [x, y, z] = dispatch.grid;
-            pass.set_pipeline(&dispatch.pipeline.raw);
-            pass.set_bind_group(0, &dispatch.bind_group, &[]);
-            pass.dispatch_workgroups(x, y, z);
+            dispatch.encode(&mut pass);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::config::{ModelConfig, RopeKind};
 use super::kv_cache::KvCache;
+use super::session::SessionMemory;
 use super::weights::{Layer, Linear, Weights};
 use crate::error::Result;
 use crate::formats::FormatRef;
@@ -117,6 +118,15 @@ impl Decoder {
     /// Positions that the cache holds.
     pub fn context(&self) -> usize {
         self.cache.shape.positions
+    }
+
+    /// What it takes of the device's memory.
+    pub fn memory(&self) -> SessionMemory {
+        let s = &self.scratch;
+        let activations = [&s.residual, &s.normed, &s.qkv, &s.attended, &s.gate_up, &s.activated];
+        let others = [&s.step, &s.ids, &s.logits, &s.log_probs, &s.log_sum, &self.rope_table];
+        let scratch = activations.iter().chain(&others).map(|buffer| buffer.size()).sum();
+        SessionMemory { kv_cache: self.cache.bytes(), scratch }
     }
 
     /// Token ids that the next step reads; [`Head::Last`] leaves the best next token in the first.

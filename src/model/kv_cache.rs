@@ -33,7 +33,7 @@ impl KvCache {
     ) -> Result<Self> {
         let shape = KvShape { heads: config.kv_heads, head_dim: config.head_size, positions };
         let label = format!("KV cache of {positions} positions in {}", format.name());
-        platform::check_memory(gpu, &label, Self::bytes(config, positions, format))?;
+        platform::check_memory(gpu, &label, Self::bytes_of(config, positions, format))?;
         let mut layers = Vec::with_capacity(config.layers);
         for _ in 0..config.layers {
             let keys = Kv::keys(gpu, format, shape).await?;
@@ -43,8 +43,13 @@ impl KvCache {
     }
 
     /// Bytes that such a cache takes on a device.
-    pub fn bytes(config: &ModelConfig, positions: usize, format: FormatRef) -> u64 {
+    pub fn bytes_of(config: &ModelConfig, positions: usize, format: FormatRef) -> u64 {
         let shape = KvShape { heads: config.kv_heads, head_dim: config.head_size, positions };
         Kv::bytes(format, shape).saturating_mul(2 * config.layers as u64)
+    }
+
+    /// Bytes of the device that it takes.
+    pub fn bytes(&self) -> u64 {
+        self.layers.iter().map(|(k, v)| k.matrix.bytes() + v.matrix.bytes()).sum()
     }
 }

@@ -1,5 +1,6 @@
 //! From a file to tokens.
 
+mod cancel;
 pub mod chat;
 pub mod checkpoint;
 pub mod config;
@@ -8,6 +9,7 @@ pub mod generate;
 pub mod gguf;
 pub mod hugging_face;
 pub mod kv_cache;
+mod profile;
 pub mod safetensors;
 pub mod sampler;
 pub mod session;
@@ -18,12 +20,14 @@ pub mod weights;
 
 use std::sync::{Arc, OnceLock};
 
+pub use cancel::Cancel;
 pub use chat::{ChatTemplate, Message};
 pub use checkpoint::{Checkpoint, TensorInfo, TensorKind};
 pub use config::ModelConfig;
 pub use generate::{Finish, GenerateOptions, Generation, LogProbs, Stats};
+pub use profile::{OpTime, StepProfile};
 pub use sampler::SamplerOptions;
-pub use session::{Session, SessionOptions};
+pub use session::{Session, SessionMemory, SessionOptions};
 pub use source::{ByteSource, Bytes, ModelFiles};
 pub use tokenizer::Tokenizer;
 
@@ -73,6 +77,15 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// What a load may be told.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoadOptions<'a> {
+    /// Formats that matrices are put into on the way to the device, a tensor at a time.
+    pub recipe: Option<&'a Recipe>,
+    /// Looked at before each tensor.
+    pub cancel: Option<&'a Cancel>,
+}
+
 impl Model {
     /// Reads a model's files (a source by itself, or those of a [folder](ModelFiles)), checks all
     /// of their headers, and uploads the weights.
@@ -100,15 +113,29 @@ impl Model {
         recipe: Option<&Recipe>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Self> {
+        Self::load_with(gpu, files, LoadOptions { recipe, cancel: None }, progress).await
+    }
+
+    /// The same with all options.
+    ///
+    /// # Errors
+    /// As [`load_as`](Self::load_as), and [`Error::Cancelled`](crate::Error::Cancelled); what was
+    /// uploaded until then is freed.
+    pub async fn load_with(
+        gpu: &Gpu,
+        files: impl Into<ModelFiles>,
+        options: LoadOptions<'_>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Self> {
         let files = files.into();
         let checkpoint = Checkpoint::open(files.clone()).await?;
         checkpoint.check_supported()?;
         let config = Arc::new(ModelConfig::from_checkpoint(&checkpoint)?);
-        let weights = Weights::load(gpu, &checkpoint, &config, recipe, progress).await?;
+        let weights = Weights::load(gpu, &checkpoint, &config, options, progress).await?;
         Ok(Self(Arc::new(Inner {
             gpu: gpu.clone(),
             files,
-            recipe: recipe.cloned(),
+            recipe: options.recipe.cloned(),
             checkpoint,
             config,
             weights: Arc::new(weights),
@@ -120,6 +147,11 @@ impl Model {
     /// The device that it is on.
     pub fn gpu(&self) -> &Gpu {
         &self.0.gpu
+    }
+
+    /// Bytes of the device that its weights take.
+    pub fn bytes(&self) -> u64 {
+        self.0.weights.bytes()
     }
 
     /// What its files say: metadata and tensors.

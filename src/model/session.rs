@@ -27,6 +27,15 @@ impl Default for SessionOptions {
     }
 }
 
+/// Bytes of the device that a session takes beside the model's weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionMemory {
+    /// Keys and values.
+    pub kv_cache: u64,
+    /// Activations, logits and tables.
+    pub scratch: u64,
+}
+
 const DEFAULT_CONTEXT: usize = 2048;
 
 /// Tokens, and what the device remembers of them.
@@ -69,6 +78,11 @@ impl Session {
     /// Tokens that the session can hold.
     pub fn context(&self) -> usize {
         self.decoder.context()
+    }
+
+    /// What it takes of the device's memory.
+    pub fn memory(&self) -> SessionMemory {
+        self.decoder.memory()
     }
 
     /// Forgets all tokens from the `len`th on; what came before stays in the cache.

@@ -3,13 +3,13 @@
 use super::checkpoint::{Checkpoint, TensorInfo};
 use super::config::{DecoderTensors, LayerTensors, Linear as LinearTensors, ModelConfig};
 use super::source::ByteSource;
-use super::{Progress, Stage};
+use super::{LoadOptions, Progress, Stage};
 use crate::error::{Error, Result};
 use crate::formats;
 use crate::gpu::{Buffer, Gpu};
 use crate::ops::Matrix;
 use crate::platform;
-use crate::quantize::{Planned, Recipe, converted};
+use crate::quantize::{Planned, converted};
 
 /// A matrix and its bias.
 #[derive(Debug)]
@@ -60,26 +60,38 @@ impl Weights {
     /// [`Error::UnsupportedType`] and
     /// [`Error::OutOfMemory`] before anything is uploaded;
     /// [`Error::WeightNotFinite`] for a NaN or an infinity, or a scale that is one; what the source and
-    /// the device say.
+    /// the device say; [`Error::Cancelled`].
     pub async fn load(
         gpu: &Gpu,
         checkpoint: &Checkpoint,
         config: &ModelConfig,
-        recipe: Option<&Recipe>,
+        options: LoadOptions<'_>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Self> {
         checkpoint.check_supported()?;
         let tensors = config.tensors(checkpoint)?;
         let total = tensors.iter().map(|t| t.bytes).sum();
-        let bytes = |t| match recipe {
+        let bytes = |t| match options.recipe {
             Some(recipe) => Planned::new(t, recipe).map(|planned| planned.bytes),
             None => Ok(t.bytes),
         };
         let needed = tensors.iter().map(bytes).sum::<Result<u64>>()?;
         platform::check_memory(gpu, "the model's weights", needed)?;
         let source = &**checkpoint.source();
-        let mut loader = Loader { gpu, source, recipe, done: 0, total, progress };
+        let mut loader = Loader { gpu, source, options, done: 0, total, progress };
         loader.decoder(&tensors, config).await
+    }
+
+    /// Bytes of the device that they take.
+    pub fn bytes(&self) -> u64 {
+        let linear = |l: &Linear| l.weight.bytes() + l.bias.as_ref().map_or(0, Buffer::size);
+        let layer = |l: &Layer| {
+            let linears = l.qkv.iter().chain(&l.gate_up).chain([&l.attn_output, &l.down]);
+            linears.map(linear).sum::<u64>() + l.attn_norm.size() + l.ffn_norm.size()
+        };
+        let layers: u64 = self.layers.iter().map(layer).sum();
+        let head = self.head.as_ref().map_or(0, Matrix::bytes);
+        self.embedding.bytes() + layers + self.norm.size() + head
     }
 
     /// The output matrix.
@@ -91,7 +103,7 @@ impl Weights {
 struct Loader<'a> {
     gpu: &'a Gpu,
     source: &'a dyn ByteSource,
-    recipe: Option<&'a Recipe>,
+    options: LoadOptions<'a>,
     done: u64,
     total: u64,
     progress: &'a mut (dyn FnMut(Progress) + Send),
@@ -138,9 +150,10 @@ impl Loader<'_> {
     }
 
     async fn matrix(&mut self, t: &TensorInfo) -> Result<Matrix> {
+        self.check_wanted()?;
         let size = |i: usize| t.shape.get(i).map_or(1, |&n| n as usize);
         let shape = (size(1), size(0));
-        let (format, bytes) = match self.recipe {
+        let (format, bytes) = match self.options.recipe {
             Some(recipe) => {
                 let planned = Planned::new(t, recipe)?;
                 (planned.format(), converted(self.source, &planned).await?.into())
@@ -164,6 +177,7 @@ impl Loader<'_> {
     }
 
     async fn values(&mut self, t: &TensorInfo) -> Result<Vec<f32>> {
+        self.check_wanted()?;
         let format = t.format()?;
         let bytes = self.source.read(t.offset, t.bytes as usize).await?;
         let mut values = vec![0.0; t.elements() as usize];
@@ -173,6 +187,12 @@ impl Loader<'_> {
         }
         self.uploaded(t).await?;
         Ok(values)
+    }
+
+    /// Gives up if it was asked to; before a tensor is read, so that nothing waits for a download.
+    fn check_wanted(&self) -> Result<()> {
+        let name = || format!("loading {}", self.source.name());
+        self.options.cancel.map_or(Ok(()), |cancel| cancel.check(&name()))
     }
 
     /// wgpu keeps a copy of what was written until a submit has run.

@@ -124,6 +124,11 @@ impl Matrix {
         Ok(Self { format, rows, cols, tile, shards })
     }
 
+    /// Bytes of the device that it takes.
+    pub fn bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.buffer.size()).sum()
+    }
+
     /// The rows as a file has them: whole blocks back to back.
     ///
     /// # Errors

@@ -20,3 +20,13 @@ pub use program_native::*;
 mod program_web;
 #[cfg(all(feature = "cli", target_arch = "wasm32"))]
 pub use program_web::*;
+
+#[cfg(all(feature = "download", not(target_arch = "wasm32")))]
+mod download_native;
+#[cfg(all(feature = "download", not(target_arch = "wasm32")))]
+pub use download_native::*;
+
+#[cfg(all(feature = "download", target_arch = "wasm32"))]
+mod download_web;
+#[cfg(all(feature = "download", target_arch = "wasm32"))]
+pub use download_web::*;

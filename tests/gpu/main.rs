@@ -19,6 +19,7 @@ mod kv_append;
 mod matmul;
 mod model;
 mod net;
+mod program;
 mod quantize;
 mod rms_norm;
 mod rope;
@@ -91,10 +92,10 @@ fn distinct(mut adapters: Vec<AdapterSummary>) -> Vec<AdapterSummary> {
     adapters
 }
 
-/// The operations, and whole models made of them.
+/// The operations, whole models made of them, and what programs need around those.
 fn suites() -> impl Iterator<Item = Suite> {
-    let models: Suite = ("model", model::trials);
-    SUITES.iter().copied().chain([models])
+    let models: [Suite; 2] = [("model", model::trials), ("program", program::trials)];
+    SUITES.iter().copied().chain(models)
 }
 
 fn on_device(device: &Device) -> Vec<Trial> {

@@ -1,10 +1,15 @@
-//! `cargo xtask demo`: from a fresh machine to a streamed answer.
+//! `cargo xtask demo`: from a fresh machine to a streamed answer, or to a window.
 
 use crate::shell::{self, Result, cargo, command, output, target};
-use crate::{drivers, python};
+use crate::{desktop, drivers, python};
 
 /// Answers the prompt in `args`; what follows `--` goes to `mantissa run`.
 pub fn run(args: &[String]) -> Result<()> {
+    if let Some((flag, rest)) = args.split_first()
+        && flag == "--desktop"
+    {
+        return window(rest);
+    }
     let mut parts = args.splitn(2, |a| a == "--");
     let prompt = parts.next().unwrap_or_default().join(" ");
     let flags = parts.next().unwrap_or_default();
@@ -21,6 +26,17 @@ pub fn run(args: &[String]) -> Result<()> {
         Ok(status) => std::process::exit(status.code().unwrap_or(1)),
         Err(error) => Err(format!("{}: {error}", binary().display())),
     }
+}
+
+/// The model is fetched before the window opens, unless another is named.
+fn window(args: &[String]) -> Result<()> {
+    build()?;
+    ensure_adapter()?;
+    if args.is_empty() {
+        python::ensure_pip();
+        shell::run(command(binary()).arg("fetch"))?;
+    }
+    desktop::open(args)
 }
 
 fn build() -> Result<()> {

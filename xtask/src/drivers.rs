@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::shell::{Result, command, run, target};
-use crate::system::apt_install;
+use crate::system::{apt_install, has_library};
 
 /// Mesa's driver as Debian and Ubuntu install it, or `None` where it is missing.
 pub fn find_lavapipe() -> Option<PathBuf> {
@@ -33,7 +33,7 @@ fn is_for_this_machine(path: &Path) -> bool {
 
 /// Installs Mesa's driver and the Vulkan loader unless both are there.
 pub fn ensure_lavapipe() -> Result<PathBuf> {
-    if let Some(file) = find_lavapipe().filter(|_| has_loader()) {
+    if let Some(file) = find_lavapipe().filter(|_| has_library("libvulkan.so.1")) {
         return Ok(file);
     }
     apt_install(&["mesa-vulkan-drivers", "libvulkan1"])?;
@@ -41,13 +41,6 @@ pub fn ensure_lavapipe() -> Result<PathBuf> {
         "mesa-vulkan-drivers is installed, but there is no lvp_icd*.json in /usr/share/vulkan/icd.d"
             .into()
     })
-}
-
-fn has_loader() -> bool {
-    let multiarch = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
-    [multiarch.as_str(), "/usr/lib", "/usr/lib64", "/lib64", "/usr/local/lib"]
-        .iter()
-        .any(|folder| Path::new(folder).join("libvulkan.so.1").exists())
 }
 
 /// Debian's chromium brings SwiftShader as a Vulkan driver.

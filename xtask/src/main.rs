@@ -1,6 +1,7 @@
 //! `cargo xtask`: sets up what is missing, runs the demo and every test.
 
 mod demo;
+mod desktop;
 mod drivers;
 mod python;
 mod report;
@@ -18,6 +19,9 @@ Commands:
           Set up what is missing (a software Vulkan driver, the default model), then answer
           PROMPT (\"Why is the sky blue?\") with SmolLM2-135M-Instruct. FLAGS go to `mantissa run`,
           for instance: cargo xtask demo \"Tell me a joke\" -- --temperature 0.8 --seed 7
+  demo --desktop [MODEL]
+          Set up what is missing (the same, and what a window needs), then open the chat window
+          of examples/desktop.
   test [NAME...]
           Set up what is missing, then run every suite of the repository, or those whose name
           contains one of NAME. Prints a table and, last, `N passed, N failed`; exit code 1 if

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use crate::report::Report;
 use crate::shell::{Result, cargo, command, output, run as execute, target};
-use crate::{drivers, python, system};
+use crate::{desktop, drivers, python, system};
 
 /// One suite: a name and what it runs.
 struct Suite {
@@ -92,15 +92,23 @@ fn all() -> Vec<Suite> {
         plain("rustfmt", "fmt --all --check"),
         plain("clippy (native)", "clippy --workspace --all-targets -- -D warnings"),
         plain("clippy (model_text)", "clippy --test model_text -- -D warnings"),
-        plain("clippy (wasm32)", &format!("clippy --all-targets {wasm} -- -D warnings")),
-        plain("build (wasm32, library)", &format!("build --lib --no-default-features {wasm}")),
-        plain("build (native, library)", "check --lib --no-default-features"),
+        // Of the library and its program: the window is not for the browser.
+        plain(
+            "clippy (wasm32)",
+            &format!("clippy -p mantissa --all-targets {wasm} -- -D warnings"),
+        ),
+        plain(
+            "build (wasm32, library)",
+            &format!("build -p mantissa --lib --no-default-features {wasm}"),
+        ),
+        plain("build (native, library)", "check -p mantissa --lib --no-default-features"),
         on_both_drivers("cargo test", TESTS),
         on_lavapipe("gpu (lavapipe, subgroups of 4)", "128"),
         on_lavapipe("gpu (lavapipe, subgroups of 16)", "512"),
         plain("cargo test --doc", "test --workspace --doc"),
         documentation(),
         model_suite(),
+        desktop_suite(),
     ];
     suites.extend(peers().unwrap_or_else(|error| vec![missing("peers", error)]));
     suites
@@ -149,6 +157,20 @@ fn model_suite() -> Suite {
         execute(with_drivers(cargo.env("MANTISSA_MODEL", model), setup)?)
     };
     Suite { name: "model_text".into(), run: Box::new(run) }
+}
+
+/// The window of examples/desktop on a virtual screen, with the default model.
+fn desktop_suite() -> Suite {
+    let run = |setup: &Setup| {
+        let model = present(&setup.model, "the default model")?;
+        let lavapipe = present(&setup.lavapipe, "lavapipe")?;
+        let runtime = runtime_dir()?;
+        let drivers = |command: &mut Command| {
+            command.env("VK_ICD_FILENAMES", lavapipe).env("XDG_RUNTIME_DIR", &runtime);
+        };
+        desktop::end_to_end(model, &binary(), &drivers)
+    };
+    Suite { name: "desktop (window under Xvfb)".into(), run: Box::new(run) }
 }
 
 /// A suite that cannot even be listed: it fails, so that it is not overlooked.

@@ -21,6 +21,14 @@ pub fn apt_install(packages: &[&str]) -> Result<()> {
     })
 }
 
+/// Whether a shared library lies where programs look for it.
+pub fn has_library(file: &str) -> bool {
+    let multiarch = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    [multiarch.as_str(), "/usr/lib", "/usr/lib64", "/lib64", "/usr/local/lib"]
+        .iter()
+        .any(|folder| std::path::Path::new(folder).join(file).exists())
+}
+
 fn apt_get() -> Result<std::process::Command> {
     let is_root = output(command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     let mut apt = if is_root {

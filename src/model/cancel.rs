@@ -1,0 +1,28 @@
+//! Giving up what takes long, from another thread or another task.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result};
+
+/// A switch that gives up a load. Cheap to clone; clones are one switch.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Gives up whatever looks at this switch, as soon as it looks.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was given up.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    /// [`Error::Cancelled`] with `what`, once it was given up.
+    pub fn check(&self, what: &str) -> Result<()> {
+        if self.is_cancelled() { Err(Error::Cancelled { what: what.into() }) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a program around a model needs: its own device and buffers shared, a load given up, a step's
+//! time taken apart.
+
+use std::sync::Arc;
+
+use mantissa::gpu::{Buffer, Gpu, Without};
+use mantissa::model::{
+    Bytes, Cancel, GenerateOptions, LoadOptions, Model, Session, SessionOptions,
+};
+use mantissa::{Error, wgpu};
+use pollster::block_on;
+
+use crate::support::{Case, Outcome, case};
+
+pub fn trials() -> Vec<(String, Case)> {
+    let all: [(&str, fn(&Gpu) -> Outcome); 6] = [
+        ("a device of the program's is as good", shared_device),
+        ("a device with too little is refused", poor_device),
+        ("a buffer that cannot be storage is refused", foreign_buffer),
+        ("a load can be given up between tensors", cancelled),
+        ("a profile leaves the conversation as it was", profiled),
+        ("memory is told by use", memory),
+    ];
+    all.map(|(name, work)| case(name, work)).into()
+}
+
+fn source() -> Arc<Bytes> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/models/tied_q4_1.gguf");
+    Arc::new(Bytes::new("golden", std::fs::read(folder).unwrap()))
+}
+
+fn session(gpu: &Gpu) -> mantissa::Result<Session> {
+    let model = block_on(Model::load(gpu, source(), &mut |_| {}))?;
+    let options = SessionOptions { context: Some(64), ..Default::default() };
+    block_on(model.session(&options))
+}
+
+fn greedy(session: &mut Session, prompt: &[u32]) -> mantissa::Result<Vec<u32>> {
+    block_on(async {
+        let options = GenerateOptions { max_tokens: 8, ..Default::default() };
+        let mut generation = session.generate(prompt, options);
+        let mut ids = Vec::new();
+        while let Some(id) = generation.next().await? {
+            ids.push(id);
+        }
+        Ok(ids)
+    })
+}
+
+/// The adapter behind a device, in an instance of the program's own.
+fn adapter(gpu: &Gpu) -> wgpu::Adapter {
+    let instance = wgpu::Instance::default();
+    let all = block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    all.into_iter().find(|a| a.get_info().name == gpu.info().name).unwrap()
+}
+
+fn shared_device(gpu: &Gpu) -> Outcome {
+    let adapter = adapter(gpu);
+    let without = Without { f16: !gpu.caps().f16, subgroups: !gpu.caps().subgroups, limits: false };
+    let descriptor = Gpu::descriptor(&adapter, without);
+    let (device, queue) = block_on(adapter.request_device(&descriptor))?;
+    let shared = block_on(Gpu::from_wgpu(device, queue))?;
+    assert_eq!(shared.caps(), gpu.caps());
+    assert_eq!(
+        greedy(&mut session(&shared)?, &[1, 2, 3])?,
+        greedy(&mut session(gpu)?, &[1, 2, 3])?
+    );
+    Ok(())
+}
+
+fn poor_device(gpu: &Gpu) -> Outcome {
+    let limits = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..Default::default() };
+    let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
+    let (device, queue) = block_on(adapter(gpu).request_device(&descriptor))?;
+    match block_on(Gpu::from_wgpu(device, queue)) {
+        Err(Error::Limit { limit: "max_storage_buffers_per_shader_stage", .. }) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+fn foreign_buffer(gpu: &Gpu) -> Outcome {
+    use wgpu::BufferUsages as U;
+    let make = |size, usage| {
+        let label = Some("the program's");
+        let descriptor = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };
+        Buffer::from_wgpu(gpu, gpu.device().create_buffer(&descriptor))
+    };
+    let before = gpu.allocated_bytes();
+    let good = make(64, U::STORAGE)?;
+    assert_eq!((good.size(), gpu.allocated_bytes()), (64, before));
+    assert!(matches!(make(64, U::UNIFORM), Err(Error::Shape { .. })));
+    assert!(matches!(make(20, U::STORAGE), Err(Error::Shape { .. })));
+    drop(good);
+    assert_eq!(gpu.allocated_bytes(), before);
+    Ok(())
+}
+
+fn cancelled(gpu: &Gpu) -> Outcome {
+    let (before, cancel, mut heard) = (gpu.allocated_bytes(), Cancel::default(), 0);
+    let options = LoadOptions { cancel: Some(&cancel), recipe: None };
+    let mut progress = |_| {
+        heard += 1;
+        cancel.cancel();
+    };
+    let result = block_on(Model::load_with(gpu, source(), options, &mut progress));
+    assert!(matches!(result, Err(Error::Cancelled { .. })), "{result:?}");
+    assert_eq!((heard, gpu.allocated_bytes()), (1, before), "nothing more is loaded, or kept");
+    Ok(())
+}
+
+fn profiled(gpu: &Gpu) -> Outcome {
+    let mut plain = session(gpu)?;
+    let expected = (greedy(&mut plain, &[1, 2, 3])?, greedy(&mut plain, &[4, 5])?);
+    let mut taken_apart = session(gpu)?;
+    assert!(matches!(block_on(taken_apart.profile_step()), Err(Error::Shape { .. })));
+    let first = greedy(&mut taken_apart, &[1, 2, 3])?;
+    let profile = block_on(taken_apart.profile_step())?;
+    assert_eq!((first, greedy(&mut taken_apart, &[4, 5])?), expected);
+    assert!(profile.seconds > 0.0);
+    let ops = profile.by_op();
+    assert_eq!(ops.is_empty(), !gpu.has_timestamps());
+    if gpu.has_timestamps() {
+        let matmul = ops.iter().find(|op| op.op == "matmul").unwrap();
+        assert!(matmul.seconds > 0.0 && matmul.dispatches > 7, "{ops:?}");
+        let sum: usize = ops.iter().map(|op| op.dispatches).sum();
+        assert_eq!(sum, profile.dispatches.len());
+        // Microseconds of a step are no years: the clock's unit is right.
+        assert!(profile.dispatches.iter().all(|d| (0.0..60.0).contains(&d.seconds)), "{profile:?}");
+    }
+    Ok(())
+}
+
+fn memory(gpu: &Gpu) -> Outcome {
+    let before = gpu.allocated_bytes();
+    let model = block_on(Model::load(gpu, source(), &mut |_| {}))?;
+    assert_eq!(gpu.allocated_bytes() - before, model.bytes());
+    let options = SessionOptions { context: Some(64), ..Default::default() };
+    let session = block_on(model.session(&options))?;
+    let memory = session.memory();
+    assert_eq!(gpu.allocated_bytes() - before, model.bytes() + memory.kv_cache + memory.scratch);
+    Ok(())
+}
