@@ -47,6 +47,8 @@ pub mod model;
 pub mod ops;
 pub mod platform;
 pub mod quantize;
+#[cfg(feature = "web")]
+mod wasm;
 
 pub use error::{Error, Result};
 pub use gpu::Gpu;

@@ -8,7 +8,7 @@ use super::adapter::{self, Class, GpuOptions, Without};
 use super::pipeline::{Pipeline, PipelineKey};
 use super::scope::{Scope, to_error};
 use crate::error::{Error, Result};
-use crate::platform::{self, BoxFuture};
+use crate::platform::{self, BoxFuture, Pace};
 
 /// What kernels may use on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,9 +32,11 @@ struct Inner {
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
     caps: Caps,
+    pace: Pace,
     fault: Arc<Mutex<Option<Fault>>>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     allocated: AtomicU64,
+    memory_limit: Option<u64>,
 }
 
 /// The first thing that went wrong with the device outside any scope. It stays: what the device
@@ -69,6 +71,7 @@ impl Gpu {
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
         Ok(Self(Arc::new(Inner {
             fault: watch(&device),
+            pace: Pace::measure(&queue).await,
             device,
             queue,
             info,
@@ -76,6 +79,7 @@ impl Gpu {
             caps,
             pipelines: Mutex::default(),
             allocated: AtomicU64::new(0),
+            memory_limit: options.memory_limit,
         })))
     }
 
@@ -87,6 +91,11 @@ impl Gpu {
     /// The device's limits.
     pub fn limits(&self) -> &wgpu::Limits {
         &self.0.limits
+    }
+
+    /// How it has to be waited for.
+    pub(crate) fn pace(&self) -> Pace {
+        self.0.pace
     }
 
     /// What kernels may use.
@@ -127,6 +136,15 @@ impl Gpu {
         }
     }
 
+    /// Refuses what does not fit the program's own budget.
+    pub(crate) fn check_budget(&self, what: &str, bytes: u64) -> Result<()> {
+        let Some(limit) = self.0.memory_limit else { return Ok(()) };
+        if self.allocated_bytes().saturating_add(bytes) <= limit {
+            return Ok(());
+        }
+        Err(Error::OutOfMemory { what: what.into(), bytes, limit })
+    }
+
     /// Runs `work`, and turns what wgpu says against it into an error. A lost device outranks it.
     pub(super) async fn scoped<T>(
         &self,
@@ -139,6 +157,7 @@ impl Gpu {
         let made = work(&self.0.device);
         let caught = scope.close().await;
         self.check()?;
+        let bytes = (bytes, self.allocated_bytes());
         caught.map_or(Ok(made), |e| Err(to_error(what, bytes, &e)))
     }
 
@@ -193,7 +212,9 @@ impl Submission {
     pub async fn accepted(self) -> Result<wgpu::SubmissionIndex> {
         let caught = self.errors.await;
         self.gpu.check()?;
-        caught.map_or(Ok(self.index), |e| Err(to_error(&self.what, 0, &e)))
+        caught.map_or(Ok(self.index), |e| {
+            Err(to_error(&self.what, (0, self.gpu.allocated_bytes()), &e))
+        })
     }
 
     /// Waits until the commands have run.
@@ -234,7 +255,7 @@ fn watch(device: &wgpu::Device) -> Arc<Mutex<Option<Fault>>> {
     });
     let uncaptured = fault.clone();
     device.on_uncaptured_error(Arc::new(move |error| {
-        let text = to_error("device", 0, &error).to_string();
+        let text = to_error("device", (0, 0), &error).to_string();
         lock(&uncaptured).get_or_insert(Fault::Uncaptured(text));
     }));
     fault

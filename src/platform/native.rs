@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_channel::oneshot;
+
 use crate::error::{Error, Result};
 use crate::gpu::{Caps, Class, Gpu};
 use crate::model::hugging_face;
@@ -130,6 +132,45 @@ pub(crate) async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
     instance.enumerate_adapters(wgpu::Backends::PRIMARY).await
 }
 
+/// How a device has to be waited for: natively, by polling it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace;
+
+impl Pace {
+    /// Nothing has to be measured.
+    pub(crate) async fn measure(_: &wgpu::Queue) -> Self {
+        Self
+    }
+}
+
+/// A pipeline compiled beforehand: natively none is.
+pub(crate) struct Compiled;
+
+impl Compiled {
+    /// Natively the constructor itself compiles.
+    pub(crate) fn give(&self) {}
+}
+
+/// Compiles what `create` asks wgpu for without holding up the program, where that can be done. The
+/// error is the driver's reason.
+pub(crate) async fn compile(_: impl Fn() -> wgpu::ComputePipeline) -> Result<Compiled, String> {
+    Ok(Compiled)
+}
+
+/// Natively wgpu gives memory back with the last handle.
+pub(crate) fn free(_: &wgpu::Buffer) {}
+
+/// Waits for what a callback of the device's will tell once the submission has run.
+pub(crate) async fn told<T>(
+    gpu: &Gpu,
+    what: &str,
+    index: wgpu::SubmissionIndex,
+    told: oneshot::Receiver<T>,
+) -> Result<Result<T, oneshot::Canceled>> {
+    wait(gpu, what, index).await?;
+    Ok(told.await)
+}
+
 /// Waits until the submission has run and its mappings have resolved.
 pub(crate) async fn wait(gpu: &Gpu, what: &str, index: wgpu::SubmissionIndex) -> Result<()> {
     let timeout = Some(Duration::from_secs(PATIENCE));
@@ -174,16 +215,15 @@ pub(crate) fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> w
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 
-/// Refuses an allocation that a software adapter would take from memory that is not there: it
+/// Refuses an allocation beyond the program's own budget, and one that a software adapter would take from memory that is not there: it
 /// would be killed instead of told.
 pub(crate) fn check_memory(gpu: &Gpu, what: &str, bytes: u64) -> Result<()> {
+    gpu.check_budget(what, bytes)?;
     if gpu.caps().class != Class::Software {
         return Ok(());
     }
     match available_memory() {
-        Some(available) if bytes > available => {
-            Err(Error::OutOfMemory { what: what.into(), bytes })
-        }
+        Some(limit) if bytes > limit => Err(Error::OutOfMemory { what: what.into(), bytes, limit }),
         _ => Ok(()),
     }
 }

@@ -1,0 +1,46 @@
+// Builds dist/: the engine as WebAssembly, its bindings, and the package's own modules.
+//   node scripts/build.mjs [--no-opt]     --no-opt leaves wasm-opt out: larger, and quicker to build
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const web = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const root = dirname(web);
+const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
+const dist = join(web, 'dist');
+
+function run(program, ...args) {
+  console.error(`$ ${program} ${args.join(' ')}`);
+  execFileSync(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
+const cargo = process.env.CARGO ?? 'cargo';
+const triple = 'wasm32-unknown-unknown';
+run(cargo, 'rustc', '--lib', '--crate-type', 'cdylib', '--target', triple, '--profile', 'web',
+  '--no-default-features', '--features', 'web');
+run(cargo, 'build', '-p', 'mantissa-bindgen');
+
+const made = join(target, 'bindgen');
+rmSync(made, { recursive: true, force: true });
+mkdirSync(made, { recursive: true });
+run(join(target, 'debug/mantissa-bindgen'), join(target, triple, 'web/mantissa.wasm'), made);
+
+const wasm = join(made, 'mantissa_bg.wasm');
+if (!process.argv.includes('--no-opt')) await optimise(wasm);
+
+rmSync(dist, { recursive: true, force: true });
+run(process.execPath, join(web, 'node_modules/typescript/bin/tsc'), '-p', join(web, 'tsconfig.json'));
+cpSync(made, join(dist, 'wasm'), { recursive: true });
+
+/** wasm-opt as a library, with the features that rustc's wasm32 target uses. */
+async function optimise(file) {
+  const { default: binaryen } = await import('binaryen');
+  console.error(`$ wasm-opt -Os ${file}`);
+  const module = binaryen.readBinary(readFileSync(file));
+  module.setFeatures(binaryen.Features.All);
+  binaryen.setOptimizeLevel(2);
+  binaryen.setShrinkLevel(1);
+  module.optimize();
+  writeFileSync(file, module.emitBinary());
+}
