@@ -141,7 +141,7 @@ pub fn cases() -> Vec<Case> {
     let plain = |op, kind| Case { op, format: None, kind };
     let mut cases = Vec::new();
     for format in formats() {
-        let cols = format.block_len().next_multiple_of(96);
+        let cols = 96usize.next_multiple_of(format.block_len());
         let mut add = |op, kind| cases.push(Case { op, format: Some(format), kind });
         add("dequantize", Kind::Dequantize { rows: 9, cols });
         // A row of x as in decoding, and as many as in a prompt.

@@ -42,11 +42,11 @@ async function engine() {
 /** wasm-opt as a library, with the features that rustc's wasm32 target uses. */
 async function optimise(file) {
   const { default: binaryen } = await import('binaryen');
-  console.error(`$ wasm-opt -Os ${file}`);
+  console.error(`$ wasm-opt -Oz ${file}`);
   const module = binaryen.readBinary(readFileSync(file));
   module.setFeatures(binaryen.Features.All);
   binaryen.setOptimizeLevel(2);
-  binaryen.setShrinkLevel(1);
+  binaryen.setShrinkLevel(2);
   module.optimize();
   writeFileSync(file, module.emitBinary());
 }
