@@ -22,6 +22,26 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait WasmNotSendSync: Send + Sync {}
 impl<T: Send + Sync + ?Sized> WasmNotSendSync for T {}
 
+pub use regex::Regex;
+
+/// A text that is searched often; natively just the text.
+pub(crate) struct Text<'t>(&'t str);
+
+impl<'t> Text<'t> {
+    /// Prepares a text.
+    pub(crate) fn new(text: &'t str) -> Self {
+        Self(text)
+    }
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.0
+    }
+}
+
 /// A file mapped into memory: reads cost nothing until a page is touched.
 #[derive(Debug)]
 struct MappedFile {
@@ -132,14 +152,16 @@ pub(crate) async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
     instance.enumerate_adapters(wgpu::Backends::PRIMARY).await
 }
 
-/// How a device has to be waited for: natively, by polling it.
+/// How a device has to be waited for: natively, by polling it, for so many seconds at most.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace;
+pub(crate) struct Pace {
+    patience: u64,
+}
 
 impl Pace {
     /// Nothing has to be measured.
     pub(crate) async fn measure(_: &wgpu::Queue) -> Self {
-        Self
+        Self { patience: PATIENCE }
     }
 }
 
@@ -173,13 +195,14 @@ pub(crate) async fn told<T>(
 
 /// Waits until the submission has run and its mappings have resolved.
 pub(crate) async fn wait(gpu: &Gpu, what: &str, index: wgpu::SubmissionIndex) -> Result<()> {
-    let timeout = Some(Duration::from_secs(PATIENCE));
+    let patience = gpu.pace().patience;
+    let timeout = Some(Duration::from_secs(patience));
     let poll = wgpu::PollType::Wait { submission_index: Some(index), timeout };
     match gpu.device().poll(poll) {
         Ok(_) => Ok(()),
         Err(wgpu::PollError::Timeout) => {
             gpu.check()?;
-            Err(Error::Timeout { what: what.into(), seconds: PATIENCE })
+            Err(Error::Timeout { what: what.into(), seconds: patience })
         }
         Err(e) => {
             // A lost device takes submissions in silence and then does not know them; it tells of

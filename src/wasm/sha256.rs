@@ -11,7 +11,6 @@ pub struct Sha256(Hasher);
 impl Sha256 {
     /// Of nothing yet.
     #[wasm_bindgen(constructor)]
-    #[expect(clippy::new_without_default, reason = "only JavaScript makes it")]
     pub fn new() -> Self {
         Self(Hasher::new())
     }

@@ -11,6 +11,7 @@
 
 mod argmax;
 mod attention;
+mod conformance;
 mod dequantize;
 mod faults;
 mod glu;
@@ -51,6 +52,7 @@ const SUITES: &[Suite] = &[
 /// kernels that read packed weights, and softmax, use neither f16 nor subgroups, and
 /// `tests/shaders.rs` links them with both.
 const FORMAT_SUITES: &[Suite] = &[
+    ("conformance", conformance::trials),
     ("dequantize", dequantize::format_trials),
     ("matmul", matmul::format_trials),
     ("quantize", quantize::format_trials),

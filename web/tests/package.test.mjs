@@ -7,6 +7,7 @@ import { faults } from './package/faults.mjs';
 import { kernels } from './package/kernels.mjs';
 import { loading } from './package/loading.mjs';
 import { model } from './package/model.mjs';
+import { text } from './package/text.mjs';
 
 const chosen = process.env.MANTISSA_BROWSERS?.split(',') ?? BROWSERS;
 
@@ -20,5 +21,6 @@ for (const name of chosen) {
     describe('loading', () => loading(context));
     describe('faults', () => faults(context));
     describe('kernels', () => kernels(context));
+    describe('text', () => text(context));
   });
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 mod browser;
 mod pipeline;
+mod regex;
 mod source;
 mod wait;
 
 pub(crate) use pipeline::compile;
+pub use regex::{Match, Regex, Text};
 pub use source::BlobSource;
 pub(crate) use wait::{Pace, told, wait};
 
