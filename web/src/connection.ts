@@ -14,6 +14,9 @@ export interface CallOptions<M extends Method> {
   signal?: AbortSignal | undefined;
 }
 
+/** A Worker that is busy is not waited for longer. */
+const GRACE_MS = 500;
+
 let connections = 0;
 
 export class Connection {
@@ -22,6 +25,7 @@ export class Connection {
   readonly #ready: Promise<void>;
   #calls = 0;
   #closed: MantissaError | undefined;
+  readonly #released = Promise.withResolvers<void>();
 
   constructor() {
     this.#worker = new Worker(new URL('./worker/main.js', import.meta.url), {
@@ -73,12 +77,18 @@ export class Connection {
     }
   }
 
-  /** Ends the Worker, which frees all that it has; calls in progress fail with `code`. */
-  close(code: ErrorCode, message: string): void {
+  /** Ends the Worker, which frees all that it has; calls in progress fail with `code` at once. */
+  async close(code: ErrorCode, message: string): Promise<void> {
     if (this.#closed) return;
     this.#closed = new MantissaError({ code, message });
-    this.#worker.terminate();
     for (const pending of this.#pending.values()) pending.reject(this.#closed);
+    // A device that is given up frees its memory now; one that is only forgotten, some time later.
+    if (code !== 'crashed') {
+      const late = new Promise((resolve) => setTimeout(resolve, GRACE_MS));
+      this.#post({ kind: 'close' });
+      await Promise.race([this.#released.promise, late]);
+    }
+    this.#worker.terminate();
   }
 
   /** Resolves once the Worker listens, so that a lost one can be told from a slow one. */
@@ -87,7 +97,7 @@ export class Connection {
   }
 
   #crash(reason: string): void {
-    this.close('crashed', `the Worker ended unexpectedly: ${reason}`);
+    void this.close('crashed', `the Worker ended unexpectedly: ${reason}`);
   }
 
   /** The browser gives us the Worker's lock when the Worker is gone, however it went. */
@@ -102,6 +112,10 @@ export class Connection {
   #receive(message: Exclude<ToPage, { kind: 'hello' }>): void {
     if (message.kind === 'crash') {
       this.#crash(message.message);
+      return;
+    }
+    if (message.kind === 'closed') {
+      this.#released.resolve();
       return;
     }
     const pending = this.#pending.get(message.id);

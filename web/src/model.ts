@@ -26,14 +26,14 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   if (signal?.aborted) throw aborted();
   const connection = new Connection();
   // Ending the Worker frees everything at any stage; a download keeps what it has on disk.
-  const abort = () => connection.close('aborted', 'the load was cancelled');
+  const abort = () => void connection.close('aborted', 'the load was cancelled');
   signal?.addEventListener('abort', abort);
   try {
     const hear = onProgress ? { onEvent: onProgress } : {};
     const info = await connection.call('load', [plainSource(source), plain], hear);
     return new LoadedModel(connection, info);
   } catch (error) {
-    connection.close('disposed', 'the model could not be loaded');
+    void connection.close('disposed', 'the model could not be loaded');
     throw error;
   } finally {
     signal?.removeEventListener('abort', abort);
@@ -97,8 +97,8 @@ class LoadedModel implements Model {
     return this.#connection.call('memory', []);
   }
 
-  async dispose(): Promise<void> {
-    this.#connection.close('disposed', 'the model was disposed of');
+  dispose(): Promise<void> {
+    return this.#connection.close('disposed', 'the model was disposed of');
   }
 
   /** For tests: loses the device, as a driver's reset would. */

@@ -91,10 +91,12 @@ export interface Hello {
 export type ToWorker =
   | Hello
   | { kind: 'call'; id: number; method: Method; args: unknown[] }
-  | { kind: 'abort'; id: number };
+  | { kind: 'abort'; id: number }
+  | { kind: 'close' };
 
 export type ToPage =
   | { kind: 'hello' }
+  | { kind: 'closed' }
   | { kind: 'result'; id: number; value: unknown }
   | { kind: 'error'; id: number; error: PlainError }
   | { kind: 'event'; id: number; event: unknown }

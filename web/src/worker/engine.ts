@@ -31,6 +31,12 @@ export class Engine {
     return this.#device as Promise<wasm.Device>;
   }
 
+  /** Gives up whatever device there is. */
+  async release(): Promise<void> {
+    this.#model?.destroy();
+    (await this.#device?.catch(() => undefined))?.destroy();
+  }
+
   #loaded(): wasm.Model {
     return this.#model ?? fail({ code: 'invalid', message: 'no model is loaded' });
   }
@@ -39,7 +45,8 @@ export class Engine {
     await this.#wasm();
     const name = 'url' in source ? source.url : source.name;
     // Asked first: without a device there is no use in a download.
-    const device = await requestDevice(options);
+    this.#device = requestDevice(options);
+    const device = await this.#device;
     const file = await this.#file(source, options, tell);
     const { context, kvCache } = options;
     const json = JSON.stringify({ context, kvCache });

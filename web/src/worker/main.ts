@@ -18,7 +18,8 @@ const scope = self as unknown as {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
 };
 const running = new Map<number, AbortController>();
-const handlers: Handlers = new Engine().handlers;
+const engine = new Engine();
+const handlers: Handlers = engine.handlers;
 
 // An exception that nobody catches comes from a panic: the engine's state is not to be believed.
 self.addEventListener('error', (event) => crash(event.message));
@@ -31,6 +32,7 @@ function crash(message: string): void {
 scope.onmessage = ({ data }) => {
   if (data.kind === 'hello') void hold(data.lock);
   else if (data.kind === 'abort') running.get(data.id)?.abort();
+  else if (data.kind === 'close') void close();
   else void answer(data.id, data.method, data.args);
 };
 
@@ -40,6 +42,11 @@ async function hold(lock: string): Promise<void> {
     scope.postMessage({ kind: 'hello' });
     return new Promise<never>(() => {});
   });
+}
+
+async function close(): Promise<void> {
+  await engine.release();
+  scope.postMessage({ kind: 'closed' });
 }
 
 async function answer(id: number, method: Method, args: unknown[]): Promise<void> {
