@@ -128,6 +128,10 @@ class Page {
     }
   }
 
+  async reload() {
+    await this.inner.reload();
+  }
+
   press(key) {
     return this.inner.keyboard.press(key);
   }

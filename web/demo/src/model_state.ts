@@ -27,6 +27,11 @@ export const model = signal<Model | null>(null);
 export const loading = signal<string | null>(null);
 /** While loading, and again while a lost device is being replaced. */
 export const progress = signal<Progress | null>(null);
+/** What the page calls it: files' own names for themselves are often not what people know. */
+export const title = computed(
+  () => given.value ?? model.value?.info.title ?? model.value?.info.name ?? 'the model',
+);
+const given = signal<string | null>(null);
 export const failure = signal<Words | null>(null);
 export const memory = signal<MemoryInfo | null>(null);
 export const kept = signal<CachedModel[]>([]);
@@ -42,7 +47,11 @@ export function cancelLoading(): void {
   cancel.abort();
 }
 
-export async function load(source: ModelSource, sha256?: string): Promise<void> {
+/** `known` is what the page knows of the file beforehand. */
+export async function load(
+  source: ModelSource,
+  known: { sha256?: string | undefined; title?: string | undefined } = {},
+): Promise<void> {
   cancel.abort();
   const own = (cancel = new AbortController());
   const name = sourceName(source);
@@ -53,7 +62,7 @@ export async function load(source: ModelSource, sha256?: string): Promise<void> 
   announce(`Loading ${name}.`);
   try {
     const loaded = await engine.load(source, {
-      ...(sha256 ? { sha256 } : {}),
+      ...(known.sha256 ? { sha256: known.sha256 } : {}),
       context: loadSettings.value.context,
       kvCache: loadSettings.value.kvCache as KvFormat,
       signal: own.signal,
@@ -65,6 +74,7 @@ export async function load(source: ModelSource, sha256?: string): Promise<void> 
       await loaded.dispose();
       return;
     }
+    given.value = known.title ?? null;
     model.value = loaded;
     announce(`${name} is ready.`);
     void measureMemory();

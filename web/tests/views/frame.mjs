@@ -45,7 +45,7 @@ export function frame(context) {
     await page.click('button', 'Dark theme');
     const dark = await ground();
     assert.notEqual(dark, light);
-    await page.evaluate(() => void location.reload());
+    await page.reload();
     await page.until(() => document.querySelector('button[aria-pressed="true"]') !== null);
     assert.equal(await ground(), dark);
     await page.click('button', 'Dark theme');

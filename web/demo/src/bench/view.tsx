@@ -25,7 +25,7 @@ async function run(): Promise<void> {
     const stream = engine.bench({ kinds: kinds.value, signal: own.signal });
     stream.total.then((count) => (total.value = count), () => undefined);
     for await (const row of stream) rows.value = [...rows.value, row];
-    announce(`Measured ${rows.value.length} cases.`);
+    announce(`${own.signal.aborted ? 'Stopped after' : 'Measured'} ${rows.value.length} cases.`);
   } catch (error) {
     if (isAbort(error)) announce('Stopped.');
     else failure.value = words(error);

@@ -1,5 +1,5 @@
 /** The side panel: the model, the system prompt, how tokens are chosen. */
-import { memory, model, unload } from '../model_state';
+import { memory, model, title, unload } from '../model_state';
 import { bytes, millions } from '../units';
 import { busy, clear, running, turns } from './state';
 import { DEFAULTS, SETTINGS, type Setting, clamped, sampling, system } from './settings_state';
@@ -71,7 +71,7 @@ function ModelCard() {
   return (
     <section aria-labelledby="model-title">
       <h2 id="model-title">Model</h2>
-      <p class="model-name">{info.title ?? info.name}</p>
+      <p class="model-name">{title.value}</p>
       <dl class="facts">
         <dt>Parameters</dt>
         <dd>{millions(info.parameters)}</dd>

@@ -42,7 +42,7 @@ function Choices() {
   };
   return (
     <>
-      <button type="button" class="primary large" onClick={() => void load(url, sha256)}>
+      <button type="button" class="primary large" onClick={() => void load(url, { sha256, title: sha256 && title })}>
         Load {title}
         {size ? `, ${bytes(size)}` : ''}
       </button>

@@ -1,7 +1,7 @@
 /** The chat: a picker until there is a model, then the conversation. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { load, model, progress, recovering } from '../model_state';
+import { load, model, progress, recovering, title } from '../model_state';
 import { announce } from '../ui/announce';
 import { Composer } from './composer';
 import { Conversation } from './message';
@@ -47,16 +47,14 @@ export default function Chat() {
 function Talk() {
   const scroll = useRef<HTMLDivElement>(null);
   useFollow(scroll);
-  const { info } = model.value!;
   return (
     <div class="scroll" ref={scroll} tabIndex={0} role="region" aria-label="Conversation with the model">
       <h1 class="unseen" tabIndex={-1}>
-        Chat with {info.title ?? info.name}
+        Chat with {title.value}
       </h1>
       {turns.value.length === 0 && (
         <p class="empty">
-          {info.title ?? info.name} is ready. It is small: ask for something short, and do not believe
-          everything.
+          {title.value} is ready. Small models err often: ask for something short, and check what it says.
         </p>
       )}
       <Conversation />

@@ -32,7 +32,8 @@ async function run(): Promise<void> {
     const stream = engine.conformance({ signal: own.signal });
     stream.total.then((count) => (total.value = count), () => undefined);
     for await (const row of stream) found.push(row);
-    finished.value = true;
+    // An end that was asked for is no failure, but no whole run either.
+    finished.value = !own.signal.aborted;
   } catch (error) {
     if (!isAbort(error)) failure.value = words(error);
   } finally {
@@ -169,7 +170,7 @@ function Row({ row }: { row: ConformanceRow }) {
         <th scope="row">{row.op}</th>
         <td>{row.format ?? ''}</td>
         <td>{row.shape}</td>
-        <td class="number">{row.error === undefined ? 'bits' : digits(row.error, 2)}</td>
+        <td class="number">{row.error == null ? 'bits' : digits(row.error, 2)}</td>
         <td class={row.passed ? 'good' : 'bad'}>{row.passed ? 'passed' : 'failed'}</td>
         <td class="number">{digits(row.milliseconds, 2)}</td>
       </tr>
