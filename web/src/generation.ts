@@ -2,7 +2,7 @@
 import type { Connection } from './connection.js';
 import type { AnswerEvent, Args } from './protocol.js';
 import { Stream } from './stream.js';
-import type { Generation, GenerationResult, Stats } from './types.js';
+import type { Generation, GenerationResult, Progress, Stats } from './types.js';
 
 const NOTHING: Stats = {
   promptTokens: 0,
@@ -12,12 +12,18 @@ const NOTHING: Stats = {
   decodeSeconds: 0,
 };
 
+/** What an answer takes that stays on this side of the Worker. */
+interface Hooks {
+  signal: AbortSignal | undefined;
+  onRecovery: ((progress: Progress) => void) | undefined;
+}
+
 /** Starts an answer. */
 export function generation<M extends 'chat' | 'complete'>(
   connection: Connection,
   method: M,
   args: Args<M>,
-  signal: AbortSignal | undefined,
+  { signal, onRecovery }: Hooks,
 ): Generation {
   const stopping = new AbortController();
   const stop = () => stopping.abort();
@@ -26,7 +32,7 @@ export function generation<M extends 'chat' | 'complete'>(
   const stream = new Stream<string>(stop);
   let stats = NOTHING;
   const onEvent = (event: AnswerEvent) => {
-    if (!('piece' in event)) return;
+    if (!('piece' in event)) return void onRecovery?.(event.progress);
     stats = event.stats;
     if (event.piece !== '') stream.push(event.piece);
   };

@@ -58,15 +58,15 @@ class LoadedModel implements Model {
     this.#connection = connection;
     this.info = info;
     const ask = (messages: Message[], options: GenerateOptions = {}): Generation => {
-      const { signal, ...plain } = options;
-      return generation(connection, 'chat', [messages, plain], signal);
+      const { signal, onRecovery, ...plain } = options;
+      return generation(connection, 'chat', [messages, plain], { signal, onRecovery });
     };
     this.chat = Object.assign(ask, { completions: completions(ask, info.title ?? info.name) });
   }
 
   complete(prompt: string, options: CompleteOptions = {}): Generation {
-    const { signal, ...plain } = options;
-    return generation(this.#connection, 'complete', [prompt, plain], signal);
+    const { signal, onRecovery, ...plain } = options;
+    return generation(this.#connection, 'complete', [prompt, plain], { signal, onRecovery });
   }
 
   tokenize(

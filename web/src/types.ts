@@ -79,6 +79,8 @@ export interface GenerateOptions extends SamplingOptions {
   maxTokens?: number;
   /** Stops the answer; what came so far stands, and `finishReason` is `stopped`. */
   signal?: AbortSignal;
+  /** Hears how far the model is put onto a new device, where one is lost meanwhile. */
+  onRecovery?: (progress: Progress) => void;
 }
 
 export interface CompleteOptions extends GenerateOptions {

@@ -238,7 +238,7 @@ class FirefoxPage extends Page {
   async find(role, name, timeout = WAIT) {
     const end = Date.now() + timeout;
     for (;;) {
-      const [handle] = await this.handles(role, name);
+      const [handle] = await this.handles(role, name).catch(gone);
       if (handle) return handle;
       if (Date.now() > end) throw new Error(`after ${timeout} ms there is no ${role} "${name}"`);
       await new Promise((resolve) => setTimeout(resolve, 100));
@@ -282,6 +282,12 @@ class FirefoxPage extends Page {
   async upload(selector, path) {
     await (await this.inner.$(selector)).uploadFile(path);
   }
+}
+
+/** Between two documents, what was found in the first is no more; there is nothing yet, then. */
+function gone(error) {
+  if (/no such (handle|node|frame)|destroyed|discarded/i.test(error.message)) return [];
+  throw error;
 }
 
 /** In the page: whether an element is visible and has this name. */

@@ -36,7 +36,7 @@ export const failure = signal<Words | null>(null);
 export const memory = signal<MemoryInfo | null>(null);
 export const kept = signal<CachedModel[]>([]);
 
-/** A loaded model tells stages again when its device was lost and it is put onto a new one. */
+/** An answer tells stages again when its device was lost and the model is put onto a new one. */
 export const recovering = computed(
   () => model.value !== null && progress.value !== null && progress.value.stage !== 'ready',
 );

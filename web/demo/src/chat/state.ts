@@ -9,7 +9,7 @@ import {
   isAbort,
   words,
 } from '../engine';
-import { measureMemory, model } from '../model_state';
+import { measureMemory, model, progress } from '../model_state';
 import { announce } from '../ui/announce';
 import { sampling, system } from './settings_state';
 
@@ -104,7 +104,7 @@ async function answer(): Promise<void> {
   announce('The answer begins.');
   let generation: Generation | undefined;
   try {
-    generation = of.chat(asked, { ...sampling.value });
+    generation = of.chat(asked, { ...sampling.value, onRecovery: (now) => (progress.value = now) });
     running.value = generation;
     await stream(generation, reply);
     reply.end.value = await generation.result;
@@ -115,6 +115,7 @@ async function answer(): Promise<void> {
   } finally {
     reply.stats.value = generation ? { ...generation.stats } : null;
     if (running.value === generation) running.value = null;
+    if (of === model.value) progress.value = null;
     void measureMemory();
   }
 }

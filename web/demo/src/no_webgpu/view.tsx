@@ -37,6 +37,8 @@ const WHY: Record<Reason, ComponentChildren> = {
   'no-worker': <p>Reload the page. If it stays so, an extension or a content policy may block workers.</p>,
 };
 
+const BROWSERS: Exclude<Browser, 'other'>[] = ['chromium', 'firefox', 'safari'];
+
 const NAMES: Record<Browser, string> = {
   chromium: 'Chrome, Edge and other Chromium browsers',
   firefox: 'Firefox',
@@ -61,7 +63,7 @@ export default function NoWebGpu() {
     );
   }
   const own = browser();
-  const order = (['chromium', 'firefox', 'safari'] as const).toSorted((a, b) => Number(b === own) - Number(a === own));
+  const order = BROWSERS.filter((b) => b === own).concat(BROWSERS.filter((b) => b !== own));
   return (
     <div class="page narrow">
       <h1 tabIndex={-1}>No WebGPU here</h1>
