@@ -251,10 +251,10 @@ class FirefoxPage extends Page {
 
   async fill(role, name, text) {
     const handle = await this.find(role, name);
-    await handle.evaluate((e) => {
-      e.focus();
-      e.select();
-    });
+    await handle.focus();
+    await this.inner.keyboard.down('Control');
+    await this.press('a');
+    await this.inner.keyboard.up('Control');
     await this.press('Backspace');
     await this.type(text);
   }

@@ -32,6 +32,26 @@ export function chat(context) {
     await page.close();
   });
 
+  test('a lost device: the page says so, and the answer goes on', { timeout: 900_000 }, async () => {
+    const page = await context.at(`?model=${context.server.origin}/files/model.gguf#/chat`, {
+      init: HOLD_WORKERS,
+    });
+    await page.until(() => document.querySelector('.picker .primary') !== null);
+    await page.click('button', /^Load model/);
+    await page.wait('textbox', 'Message', SLOW);
+    await page.fill('spinbutton', 'Most tokens', '16');
+    await remember(page, '.recovery');
+    await page.fill('textbox', 'Message', 'Write a long story about a lighthouse.');
+    await page.press('Enter');
+    await page.see(/[1-4] tokens ·/, SLOW);
+    await loseDevice(page);
+    await page.see(/16 tokens · .* · the GPU was lost once; the answer went on/, SLOW);
+    const said = await page.evaluate(() => window.said);
+    assert.ok(said.some((text) => text.includes('The GPU was lost')), `said: ${said}`);
+    assert.ok(!(await page.evaluate(() => document.querySelector('.recovery'))), 'it is over');
+    await page.close();
+  });
+
   test('by keyboard: load, ask, read, stop, ask again; the page stays quick', { timeout: 900_000 }, async () => {
     const page = await context.at(`?model=${context.server.origin}/files/model.gguf#/chat`);
     await page.wait('heading', VIEWS.chat.heading);
@@ -73,6 +93,35 @@ export function chat(context) {
     assert.deepEqual(page.errors, []);
     await page.close();
   });
+}
+
+/** Keeps hold of the page's Workers, so that a test can lose the device behind its back. */
+const HOLD_WORKERS = `
+  window.workers = [];
+  window.Worker = class extends Worker {
+    constructor(...how) {
+      super(...how);
+      window.workers.push(this);
+    }
+  };`;
+
+/** Asks each Worker to give its device up; those without a model answer with an error nobody awaits. */
+function loseDevice(page) {
+  return page.evaluate(() => {
+    const call = { kind: 'call', id: 1e9, method: 'destroyDevice', args: [] };
+    for (const worker of window.workers) worker.postMessage(call);
+  });
+}
+
+/** Remembers every text that `selector` shows, from here on. */
+function remember(page, selector) {
+  return page.evaluate((selector) => {
+    window.said = [];
+    new MutationObserver(() => {
+      const text = document.querySelector(selector)?.innerText;
+      if (text && window.said.at(-1) !== text) window.said.push(text);
+    }).observe(document.body, { subtree: true, childList: true, characterData: true });
+  }, selector);
 }
 
 /** Counts tasks that block the page, and what moves without being asked, from here on. */

@@ -132,6 +132,8 @@ async function stream(generation: Generation, reply: Turn): Promise<void> {
   try {
     for await (const piece of generation) {
       text += piece;
+      // A lost device was replaced: the answer goes on.
+      progress.value = null;
       frame ||= schedule(show);
     }
   } finally {
