@@ -372,6 +372,8 @@ export interface BenchOptions {
   sizes?: number[];
   /** Rows of x: 1 and 128 if unset. */
   rows?: number[];
+  /** Instead of `sizes` and `rows`: rows of x, k, n of each matmul. */
+  shapes?: [number, number, number][];
   /** Milliseconds that a case may be repeated for: 300. */
   budget?: number;
   signal?: AbortSignal;

@@ -17,20 +17,26 @@ const WEB = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.wasm': 'application/wasm',
   '.svg': 'image/svg+xml',
 };
 const BLANK = '<!doctype html><html lang="en"><title>Mantissa</title><body></body></html>';
 
-/** Serves `folders` (a path's first part → a folder) and `files` (a name → a path, at /files/). */
-export async function serve({ folders = { dist: join(WEB, 'dist') }, files = {} } = {}) {
+/**
+ * Serves `folders` (a path's first part → a folder; the package at /dist/ in any case) and `files` (a
+ * name → a path, at /files/), with `headers` on every answer.
+ */
+export async function serve({ folders = {}, files = {}, headers = {} } = {}) {
+  folders = { dist: join(WEB, 'dist'), ...folders };
   /** What was asked for: `{ path, range }`. */
   const requests = [];
   const broken = new Set();
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://localhost');
     requests.push({ path: url.pathname, range: request.headers.range });
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     if (url.pathname === '/favicon.ico') return void response.writeHead(204).end();
     if (url.pathname === '/') return void response.setHeader('Content-Type', TYPES['.html']).end(BLANK);
     const path = locate(decodeURIComponent(url.pathname), folders, files);

@@ -30,10 +30,9 @@ export async function bench(
   }
   if (kinds.includes('matmul')) {
     const { formats = FORMATS, sizes = SIZES, rows = ROWS } = options;
-    for (const n of sizes) {
-      for (const m of rows) {
-        for (const name of formats) cases.push(() => device.benchMatmul(name, m, n, n, budget));
-      }
+    const square = sizes.flatMap((n) => rows.map((m): [number, number, number] => [m, n, n]));
+    for (const [m, k, n] of options.shapes ?? square) {
+      for (const name of formats) cases.push(() => device.benchMatmul(name, m, k, n, budget));
     }
   }
   emit({ total: cases.length });
