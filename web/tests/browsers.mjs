@@ -252,10 +252,10 @@ class FirefoxPage extends Page {
   async fill(role, name, text) {
     const handle = await this.find(role, name);
     await handle.focus();
-    await this.inner.keyboard.down('Control');
-    await this.press('a');
-    await this.inner.keyboard.up('Control');
-    await this.press('Backspace');
+    const { length } = await handle.evaluate((e) => e.value);
+    // Selecting all does nothing in a number's field here.
+    await this.press('End');
+    for (let i = 0; i < length; i += 1) await this.press('Backspace');
     await this.type(text);
   }
 

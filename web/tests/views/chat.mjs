@@ -21,6 +21,18 @@ export function chat(context) {
     await page.close();
   });
 
+  test('a setting is typed, held within its bounds, and kept', async () => {
+    const page = await context.at(VIEWS.chat.at);
+    for (const [typed, kept] of [['16', '16'], ['99999', '8192']]) {
+      await page.fill('spinbutton', 'Most tokens', typed);
+      await page.press('Tab');
+      await page.reload();
+      await page.wait('spinbutton', 'Most tokens');
+      assert.equal(await page.evaluate(() => document.getElementById('s-maxTokens').value), kept);
+    }
+    await page.close();
+  });
+
   test('loading can be cancelled', async () => {
     const page = await context.at(VIEWS.chat.at);
     await page.fill('textbox', ADDRESS, `${context.server.origin}/files/model.gguf?slow=1000`);
@@ -34,12 +46,12 @@ export function chat(context) {
 
   test('a lost device: the page says so, and the answer goes on', { timeout: 900_000 }, async () => {
     const page = await context.at(`?model=${context.server.origin}/files/model.gguf#/chat`, {
-      init: HOLD_WORKERS,
+      init: `${HOLD_WORKERS}
+        localStorage.setItem('sampling', '{"maxTokens":16}');`,
     });
     await page.until(() => document.querySelector('.picker .primary') !== null);
     await page.click('button', /^Load model/);
     await page.wait('textbox', 'Message', SLOW);
-    await page.fill('spinbutton', 'Most tokens', '16');
     await remember(page, '.recovery');
     await page.fill('textbox', 'Message', 'Write a long story about a lighthouse.');
     await page.press('Enter');

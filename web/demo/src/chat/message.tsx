@@ -1,7 +1,6 @@
 /** A turn of the conversation. */
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { useComputed } from '@preact/signals';
-import { memo } from 'preact/compat';
 import type { GenerationResult, Stats } from '../engine';
 import { recovering } from '../model_state';
 import { seconds } from '../units';
@@ -10,9 +9,10 @@ import { Failure } from '../ui/failure';
 import { blocks, html } from './markdown';
 import { type Turn, busy, edit, regenerate, running, turns } from './state';
 
-const Block = memo(({ source }: { source: string }) => (
-  <div class="block" dangerouslySetInnerHTML={{ __html: html(source) }} />
-));
+function Block({ source }: { source: string }) {
+  const __html = useMemo(() => html(source), [source]);
+  return <div class="block" dangerouslySetInnerHTML={{ __html }} />;
+}
 
 function Answer({ turn }: { turn: Turn }) {
   const parts = useComputed(() => blocks(turn.text.value));

@@ -1,6 +1,6 @@
 /** Every kernel on every format against its reference, on the visitor's GPU. */
 import { signal } from '@preact/signals';
-import { memo } from 'preact/compat';
+import { useMemo } from 'preact/hooks';
 import { type ConformanceRow, type Words, engine, isAbort, words } from '../engine';
 import { support } from '../support';
 import { announce } from '../ui/announce';
@@ -152,16 +152,18 @@ interface ChunkProps {
 }
 
 /** Rows never change once they are there: a chunk that is full is not looked at again. */
-const Chunk = memo(
-  ({ part }: ChunkProps) => (
-    <tbody>
-      {part.map((row) => (
-        <Row key={`${row.op} ${row.format} ${row.shape}`} row={row} />
-      ))}
-    </tbody>
-  ),
-  (a, b) => a.first === b.first && a.count === b.count,
-);
+function Chunk({ first, count, part }: ChunkProps) {
+  return useMemo(
+    () => (
+      <tbody>
+        {part.map((row) => (
+          <Row key={`${row.op} ${row.format} ${row.shape}`} row={row} />
+        ))}
+      </tbody>
+    ),
+    [first, count],
+  );
+}
 
 function Row({ row }: { row: ConformanceRow }) {
   return (
