@@ -51,8 +51,9 @@ const wllama = (page, gpuLayers) =>
     const engine = new Wllama({ default: '/modules/@wllama/wllama/esm/wasm/wllama.wasm' });
     const blob = await (await fetch('/files/model.gguf')).blob();
     await engine.loadModel([blob], { n_gpu_layers: gpuLayers, n_ctx: 512, n_threads: 2 });
-    const prompt = 'Why is the sky blue?';
-    const complete = (max_tokens) => engine.createCompletion({ prompt, max_tokens, temperature: 0 });
+    const messages = [{ role: 'user', content: 'Why is the sky blue?' }];
+    const complete = (max_tokens) =>
+      engine.createChatCompletion({ messages, max_tokens, temperature: 0 });
     const timed = async (tokens) => {
       const start = performance.now();
       await complete(tokens);
