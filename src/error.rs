@@ -159,13 +159,16 @@ pub enum Error {
     },
     /// The device has no memory left for this.
     #[error(
-        "{what}: no memory for {bytes} bytes on this adapter; use a smaller --context, a smaller model or another --adapter"
+        "{what}: no memory for {bytes} bytes on this adapter (limit: {limit}); use a smaller --context, a smaller model or another --adapter"
     )]
     OutOfMemory {
         /// What was to be allocated.
         what: String,
         /// Its size.
         bytes: u64,
+        /// The bytes that there are for it: of the program's own budget or of the machine's memory,
+        /// or those in use when a device refused more.
+        limit: u64,
     },
     /// The driver rejected a command; its results would be meaningless and are not returned.
     #[error("{what}: the GPU rejected a command: {reason}")]

@@ -40,6 +40,7 @@
 //! and where their words lie on the device; [`gpu`] the device, plans of dispatches, and the linker
 //! that joins WGSL files.
 
+pub mod conformance;
 #[cfg(feature = "download")]
 pub mod download;
 pub mod error;
@@ -49,6 +50,8 @@ pub mod model;
 pub mod ops;
 pub mod platform;
 pub mod quantize;
+#[cfg(feature = "web")]
+mod wasm;
 
 pub use error::{Error, Result};
 pub use gpu::Gpu;

@@ -27,7 +27,8 @@ fn walk(folder: &Path, files: &mut Vec<File>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && name != "node_modules" && name != "__pycache__" {
+        let is_made = ["node_modules", "__pycache__", "dist"].contains(&name.as_str());
+        if path.is_dir() && !is_made {
             walk(&path, files);
         }
         let is_code = path.extension().is_some_and(|e| CODE.contains(&&*e.to_string_lossy()));

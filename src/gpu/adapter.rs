@@ -22,6 +22,9 @@ pub struct GpuOptions {
     pub adapter: Option<String>,
     /// Capabilities to leave unused.
     pub without: Without,
+    /// Bytes that all buffers together may take; more is [`Error::OutOfMemory`]. `None`: as many as
+    /// the device gives.
+    pub memory_limit: Option<u64>,
 }
 
 /// The kind of machine that a kernel's defaults are chosen for.

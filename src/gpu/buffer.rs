@@ -25,6 +25,7 @@ struct Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         self.gpu.count_bytes(-(self.counted as i64));
+        platform::free(&self.raw);
     }
 }
 
@@ -173,9 +174,9 @@ impl Buffer {
             let _ = tell.send(result);
         });
         let gpu = &self.0.gpu;
-        platform::wait(gpu, &self.0.label, index).await?;
         let failed = |reason: String| Error::Gpu { what: self.0.label.clone(), reason };
-        let mapped = told.await.map_err(|_| failed("mapping was dropped".into()))?;
+        let mapped = platform::told(gpu, &self.0.label, index, told).await?;
+        let mapped = mapped.map_err(|_| failed("mapping was dropped".into()))?;
         if mapped.is_err() {
             // The news that the device is gone may come behind the failure that it caused.
             platform::settle(gpu);

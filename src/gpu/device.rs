@@ -8,7 +8,7 @@ use super::adapter::{self, Class, GpuOptions, Without};
 use super::pipeline::{Pipeline, PipelineKey};
 use super::scope::{Scope, to_error};
 use crate::error::{Error, Result};
-use crate::platform::{self, BoxFuture};
+use crate::platform::{self, BoxFuture, Pace};
 
 /// What kernels may use on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,9 +32,11 @@ struct Inner {
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
     caps: Caps,
+    pace: Pace,
     fault: Arc<Mutex<Option<Fault>>>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     allocated: AtomicU64,
+    memory_limit: Option<u64>,
 }
 
 /// The first thing that went wrong with the device outside any scope. It stays: what the device
@@ -52,7 +54,7 @@ impl Gpu {
     /// [`Error::NoAdapter`] where nothing matches, [`Error::NoDevice`] where the driver refuses.
     pub async fn request(options: &GpuOptions) -> Result<Self> {
         let adapter = adapter::pick(options).await?;
-        Self::request_on(&adapter, options.without).await
+        Self::open(&adapter, options).await
     }
 
     /// Opens a device of its own on an adapter of the program's instance, with all the adapter's
@@ -61,11 +63,15 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoDevice`] where the driver refuses.
     pub async fn request_on(adapter: &wgpu::Adapter, without: Without) -> Result<Self> {
+        Self::open(adapter, &GpuOptions { without, ..GpuOptions::default() }).await
+    }
+
+    async fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
         let name = adapter.get_info().name;
         let refused = |e| Error::NoDevice { adapter: name, reason: format!("{e}") };
-        let descriptor = Self::descriptor(adapter, without);
+        let descriptor = Self::descriptor(adapter, options.without);
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
-        Self::assemble(device, queue, without).await
+        Self::assemble(device, queue, options).await
     }
 
     /// Uses a device that the program has already, with as many capabilities as it was opened with:
@@ -78,7 +84,7 @@ impl Gpu {
     /// kernels need.
     pub async fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         check_limits(&device.limits())?;
-        Self::assemble(device, queue, Without::default()).await
+        Self::assemble(device, queue, &GpuOptions::default()).await
     }
 
     /// What to ask an adapter for, so that kernels can use all it has.
@@ -102,16 +108,22 @@ impl Gpu {
         }
     }
 
-    async fn assemble(device: wgpu::Device, queue: wgpu::Queue, without: Without) -> Result<Self> {
+    async fn assemble(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        options: &GpuOptions,
+    ) -> Result<Self> {
         Ok(Self(Arc::new(Inner {
             fault: watch(&device),
             info: device.adapter_info(),
             limits: device.limits(),
-            caps: caps(&device, without),
+            caps: caps(&device, options.without),
+            pace: Pace::measure(&queue).await,
             device,
             queue,
             pipelines: Mutex::default(),
             allocated: AtomicU64::new(0),
+            memory_limit: options.memory_limit,
         })))
     }
 
@@ -123,6 +135,11 @@ impl Gpu {
     /// The device's limits.
     pub fn limits(&self) -> &wgpu::Limits {
         &self.0.limits
+    }
+
+    /// How it has to be waited for.
+    pub(crate) fn pace(&self) -> Pace {
+        self.0.pace
     }
 
     /// What kernels may use.
@@ -168,6 +185,15 @@ impl Gpu {
         }
     }
 
+    /// Refuses what does not fit the program's own budget.
+    pub(crate) fn check_budget(&self, what: &str, bytes: u64) -> Result<()> {
+        let Some(limit) = self.0.memory_limit else { return Ok(()) };
+        if self.allocated_bytes().saturating_add(bytes) <= limit {
+            return Ok(());
+        }
+        Err(Error::OutOfMemory { what: what.into(), bytes, limit })
+    }
+
     /// Runs `work`, and turns what wgpu says against it into an error. A lost device outranks it.
     pub(super) async fn scoped<T>(
         &self,
@@ -180,6 +206,7 @@ impl Gpu {
         let made = work(&self.0.device);
         let caught = scope.close().await;
         self.check()?;
+        let bytes = (bytes, self.allocated_bytes());
         caught.map_or(Ok(made), |e| Err(to_error(what, bytes, &e)))
     }
 
@@ -234,7 +261,9 @@ impl Submission {
     pub async fn accepted(self) -> Result<wgpu::SubmissionIndex> {
         let caught = self.errors.await;
         self.gpu.check()?;
-        caught.map_or(Ok(self.index), |e| Err(to_error(&self.what, 0, &e)))
+        caught.map_or(Ok(self.index), |e| {
+            Err(to_error(&self.what, (0, self.gpu.allocated_bytes()), &e))
+        })
     }
 
     /// Waits until the commands have run.
@@ -298,7 +327,7 @@ fn watch(device: &wgpu::Device) -> Arc<Mutex<Option<Fault>>> {
     });
     let uncaptured = fault.clone();
     device.on_uncaptured_error(Arc::new(move |error| {
-        let text = to_error("device", 0, &error).to_string();
+        let text = to_error("device", (0, 0), &error).to_string();
         lock(&uncaptured).get_or_insert(Fault::Uncaptured(text));
     }));
     fault

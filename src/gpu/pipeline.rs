@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::device::{Caps, Gpu};
 use super::link::{Linked, Part, instantiate, part};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::formats::{FormatRef, RowScale};
 use crate::platform;
 
@@ -223,41 +223,60 @@ impl Gpu {
         let linked = link_parts(op, &variant.formats, &variant.parts, self.caps());
         let names = std::iter::once(op.name).chain(variant.formats.iter().map(|f| f.name()));
         let what = names.collect::<Vec<_>>().join(" ");
-        let made = self.scoped(&what, 0, |device| compile(device, op, &what, variant, &linked));
-        let made = Arc::new(made.await?);
+        let parts = self.scoped(&what, 0, |device| Parts::new(device, op, &what, &linked)).await?;
+        let create = || parts.pipeline(self.device(), &what, variant);
+        let refused = |reason| Error::Gpu { what: what.clone(), reason };
+        let compiled = platform::compile(create).await.map_err(refused)?;
+        let given = |_: &wgpu::Device| {
+            compiled.give();
+            create()
+        };
+        let raw = self.scoped(&what, 0, given).await?;
+        let made = Arc::new(Pipeline { raw, layout: parts.layout });
         self.pipelines().insert(key, made.clone());
         Ok(made)
     }
 }
 
-fn compile(
-    device: &wgpu::Device,
-    op: &Op,
-    what: &str,
-    variant: &Variant,
-    linked: &Linked,
-) -> Pipeline {
-    let module = platform::shader_module(device, what, &linked.text);
-    let layout = bind_group_layout(device, op, what);
-    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label: Some(what),
-        bind_group_layouts: &[Some(&layout)],
-        immediate_size: 0,
-    });
-    let constants: Vec<_> = variant.constants.iter().map(|(n, v)| (n.as_ref(), *v)).collect();
-    let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(what),
-        layout: Some(&pipeline_layout),
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: wgpu::PipelineCompilationOptions {
-            constants: &constants,
-            // Kernels write workgroup memory before they read it; zeroing it costs seconds in FXC.
-            zero_initialize_workgroup_memory: false,
-        },
-        cache: None,
-    });
-    Pipeline { raw, layout }
+/// What a pipeline is made of.
+struct Parts {
+    module: wgpu::ShaderModule,
+    layout: wgpu::BindGroupLayout,
+    pipeline_layout: wgpu::PipelineLayout,
+}
+
+impl Parts {
+    fn new(device: &wgpu::Device, op: &Op, what: &str, linked: &Linked) -> Self {
+        let module = platform::shader_module(device, what, &linked.text);
+        let layout = bind_group_layout(device, op, what);
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(what),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        Self { module, layout, pipeline_layout }
+    }
+
+    fn pipeline(
+        &self,
+        device: &wgpu::Device,
+        what: &str,
+        variant: &Variant,
+    ) -> wgpu::ComputePipeline {
+        let constants: Vec<_> = variant.constants.iter().map(|(n, v)| (n.as_ref(), *v)).collect();
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(what),
+            layout: Some(&self.pipeline_layout),
+            module: &self.module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                // Kernels write workgroup memory before they read it; zeroing it costs seconds in FXC.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        })
+    }
 }
 
 fn bind_group_layout(device: &wgpu::Device, op: &Op, what: &str) -> wgpu::BindGroupLayout {

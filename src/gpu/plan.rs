@@ -19,6 +19,8 @@ pub struct Plan {
     pub(super) gpu: Gpu,
     pub(super) label: String,
     pub(super) dispatches: Vec<Dispatch>,
+    /// The uniforms of all dispatches.
+    _arena: Buffer,
 }
 
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(super) struct Dispatch {
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
     grid: Grid,
+    /// What it binds, which lives as long as the plan.
+    _buffers: Vec<Buffer>,
 }
 
 /// Records a [`Plan`].
@@ -108,11 +112,12 @@ impl PlanBuilder {
             let pipeline = self.gpu.pipeline(recorded.op, &recorded.variant).await?;
             let bind = |device: &wgpu::Device| recorded.bind(device, &pipeline, &arena);
             let bind_group = self.gpu.scoped(recorded.op.name, 0, bind).await?;
-            let (op, grid) = (recorded.op.name, recorded.grid);
-            dispatches.push(Dispatch { op, pipeline, bind_group, grid });
+            let op = recorded.op.name;
+            let Recorded { grid, buffers, .. } = recorded;
+            dispatches.push(Dispatch { op, pipeline, bind_group, grid, _buffers: buffers });
             progress(dispatches.len() as u64, total);
         }
-        Ok(Plan { gpu: self.gpu, label: self.label, dispatches })
+        Ok(Plan { gpu: self.gpu, label: self.label, dispatches, _arena: arena })
     }
 
     /// Builds the plan, runs it once and waits for it.

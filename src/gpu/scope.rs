@@ -25,10 +25,12 @@ impl Scope {
     }
 }
 
-/// wgpu's error as ours. `bytes` is what was asked for, if memory was.
-pub(super) fn to_error(what: &str, bytes: u64, error: &wgpu::Error) -> Error {
+/// wgpu's error as ours. `bytes` is what was asked for, if memory was; `in_use` what was taken before.
+pub(super) fn to_error(what: &str, (bytes, in_use): (u64, u64), error: &wgpu::Error) -> Error {
     match error {
-        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { what: what.into(), bytes },
+        wgpu::Error::OutOfMemory { .. } => {
+            Error::OutOfMemory { what: what.into(), bytes, limit: in_use }
+        }
         wgpu::Error::Validation { source, .. } | wgpu::Error::Internal { source, .. } => {
             Error::Gpu { what: what.into(), reason: with_causes(source.as_ref()) }
         }

@@ -5,13 +5,11 @@
 //! methods, `tools` and `documents` none.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::LazyLock;
 
 use jiff::{Zoned, fmt::strtime};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, ErrorKind, context};
-use regex::{Captures, Regex};
 
 use crate::error::{Error, Result};
 use crate::model::gguf::Metadata;
@@ -135,16 +133,38 @@ impl ChatTemplate {
 /// Jinja makes every line break of a source a line feed. `{% generation %}` marks what to train on
 /// and prints nothing; Jinja itself does not know it.
 fn prepare(source: &str) -> String {
-    static TAG: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}";
-        Regex::new(pattern).expect("a constant that the tests compile")
-    });
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
-    let tag = |c: &Captures<'_>| {
-        let word = if c.get(2).is_some() { "endif" } else { "if true" };
-        format!("{{%{} {word} {}%}}", &c[1], &c[3])
+    let mut prepared = String::with_capacity(source.len());
+    let mut rest = source.as_str();
+    while let Some(at) = rest.find("{%") {
+        let (before, tag) = rest.split_at(at);
+        prepared.push_str(before);
+        match generation_tag(&tag[2..]) {
+            Some((open, word, close, after)) => {
+                prepared += &format!("{{%{open} {word} {close}%}}");
+                rest = after;
+            }
+            None => {
+                prepared.push_str("{%");
+                rest = &tag[2..];
+            }
+        }
+    }
+    prepared + rest
+}
+
+/// The signs of a `generation` tag, what stands for it, and the text behind it.
+fn generation_tag(text: &str) -> Option<(&str, &'static str, &str, &str)> {
+    let sign = |text: &str| usize::from(text.starts_with(['-', '+']));
+    let (open, text) = text.split_at(sign(text));
+    let text = text.trim_start();
+    let (word, text) = match text.strip_prefix("end") {
+        Some(text) => ("endif", text),
+        None => ("if true", text),
     };
-    TAG.replace_all(&source, tag).into_owned()
+    let text = text.strip_prefix("generation")?.trim_start();
+    let (close, text) = text.split_at(sign(text));
+    Some((open, word, close, text.strip_prefix("%}")?))
 }
 
 fn raise_exception(message: String) -> Result<Value, minijinja::Error> {

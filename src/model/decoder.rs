@@ -103,12 +103,14 @@ impl Decoder {
         chunk: usize,
     ) -> Result<Self> {
         let frequencies = config.rope_frequencies(weights.rope_factors.as_deref())?;
+        // First, since it is larger than the table: a context that is too long is refused here.
+        let cache = KvCache::new(gpu, config, context, kv_format).await?;
         let table = rope::table(&frequencies, context);
         Ok(Self {
             gpu: gpu.clone(),
             config: config.clone(),
             weights: weights.clone(),
-            cache: KvCache::new(gpu, config, context, kv_format).await?,
+            cache,
             scratch: Scratch::new(gpu, config, chunk).await?,
             rope_table: Buffer::from_slice(gpu, "rope table", table.as_flattened()).await?,
             plans: HashMap::new(),

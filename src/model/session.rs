@@ -85,6 +85,11 @@ impl Session {
         self.decoder.memory()
     }
 
+    /// The number format of its keys and values.
+    pub fn kv_cache(&self) -> FormatRef {
+        self.options.kv_cache
+    }
+
     /// Forgets all tokens from the `len`th on; what came before stays in the cache.
     pub fn truncate(&mut self, len: usize) {
         self.tokens.truncate(len);

@@ -210,7 +210,8 @@ pub(crate) fn slice<'a>(name: &str, data: &'a [u8], offset: u64, len: usize) -> 
         .ok_or_else(|| past_end(name, offset, len, data.len() as u64))
 }
 
-fn past_end(name: &str, offset: u64, len: usize, end: u64) -> Error {
+/// The error for a range that ends past `end`.
+pub(crate) fn past_end(name: &str, offset: u64, len: usize, end: u64) -> Error {
     let reason = format!("{len} bytes at offset {offset} were asked for, but it ends at {end}");
     Error::io(name, io::Error::new(io::ErrorKind::UnexpectedEof, reason))
 }

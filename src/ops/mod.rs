@@ -84,7 +84,7 @@ fn rows_of(op: &'static str, len: usize, cols: usize) -> Result<usize> {
 }
 
 /// Rows of `cols` floats, padded to [`stride`] with zeros.
-fn with_padding(x: &[f32], cols: usize) -> Vec<f32> {
+pub(crate) fn with_padding(x: &[f32], cols: usize) -> Vec<f32> {
     let mut padded = vec![0.0; x.len() / cols.max(1) * stride(cols)];
     for (to, from) in padded.chunks_exact_mut(stride(cols)).zip(x.chunks_exact(cols)) {
         to[..cols].copy_from_slice(from);
@@ -93,6 +93,6 @@ fn with_padding(x: &[f32], cols: usize) -> Vec<f32> {
 }
 
 /// The inverse of [`with_padding`].
-fn without_padding(x: &[f32], cols: usize) -> Vec<f32> {
+pub(crate) fn without_padding(x: &[f32], cols: usize) -> Vec<f32> {
     x.chunks_exact(stride(cols).max(1)).flat_map(|row| &row[..cols]).copied().collect()
 }

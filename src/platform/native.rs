@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_channel::oneshot;
+
 use crate::error::{Error, Result};
 use crate::gpu::{Caps, Class, Gpu};
 use crate::model::hugging_face;
@@ -19,6 +21,26 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// `Send + Sync` natively; nothing in the browser, where values of JavaScript are neither.
 pub trait WasmNotSendSync: Send + Sync {}
 impl<T: Send + Sync + ?Sized> WasmNotSendSync for T {}
+
+pub use regex::Regex;
+
+/// A text that is searched often; natively just the text.
+pub(crate) struct Text<'t>(&'t str);
+
+impl<'t> Text<'t> {
+    /// Prepares a text.
+    pub(crate) fn new(text: &'t str) -> Self {
+        Self(text)
+    }
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.0
+    }
+}
 
 /// A file mapped into memory: reads cost nothing until a page is touched.
 #[derive(Debug)]
@@ -130,15 +152,57 @@ pub(crate) async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
     instance.enumerate_adapters(wgpu::Backends::PRIMARY).await
 }
 
+/// How a device has to be waited for: natively, by polling it, for so many seconds at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    patience: u64,
+}
+
+impl Pace {
+    /// Nothing has to be measured.
+    pub(crate) async fn measure(_: &wgpu::Queue) -> Self {
+        Self { patience: PATIENCE }
+    }
+}
+
+/// A pipeline compiled beforehand: natively none is.
+pub(crate) struct Compiled;
+
+impl Compiled {
+    /// Natively the constructor itself compiles.
+    pub(crate) fn give(&self) {}
+}
+
+/// Compiles what `create` asks wgpu for without holding up the program, where that can be done. The
+/// error is the driver's reason.
+pub(crate) async fn compile(_: impl Fn() -> wgpu::ComputePipeline) -> Result<Compiled, String> {
+    Ok(Compiled)
+}
+
+/// Natively wgpu gives memory back with the last handle.
+pub(crate) fn free(_: &wgpu::Buffer) {}
+
+/// Waits for what a callback of the device's will tell once the submission has run.
+pub(crate) async fn told<T>(
+    gpu: &Gpu,
+    what: &str,
+    index: wgpu::SubmissionIndex,
+    told: oneshot::Receiver<T>,
+) -> Result<Result<T, oneshot::Canceled>> {
+    wait(gpu, what, index).await?;
+    Ok(told.await)
+}
+
 /// Waits until the submission has run and its mappings have resolved.
 pub(crate) async fn wait(gpu: &Gpu, what: &str, index: wgpu::SubmissionIndex) -> Result<()> {
-    let timeout = Some(Duration::from_secs(PATIENCE));
+    let patience = gpu.pace().patience;
+    let timeout = Some(Duration::from_secs(patience));
     let poll = wgpu::PollType::Wait { submission_index: Some(index), timeout };
     match gpu.device().poll(poll) {
         Ok(_) => Ok(()),
         Err(wgpu::PollError::Timeout) => {
             gpu.check()?;
-            Err(Error::Timeout { what: what.into(), seconds: PATIENCE })
+            Err(Error::Timeout { what: what.into(), seconds: patience })
         }
         Err(e) => {
             // A lost device takes submissions in silence and then does not know them; it tells of
@@ -174,16 +238,15 @@ pub(crate) fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> w
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 
-/// Refuses an allocation that a software adapter would take from memory that is not there: it
+/// Refuses an allocation beyond the program's own budget, and one that a software adapter would take from memory that is not there: it
 /// would be killed instead of told.
 pub(crate) fn check_memory(gpu: &Gpu, what: &str, bytes: u64) -> Result<()> {
+    gpu.check_budget(what, bytes)?;
     if gpu.caps().class != Class::Software {
         return Ok(());
     }
     match available_memory() {
-        Some(available) if bytes > available => {
-            Err(Error::OutOfMemory { what: what.into(), bytes })
-        }
+        Some(limit) if bytes > limit => Err(Error::OutOfMemory { what: what.into(), bytes, limit }),
         _ => Ok(()),
     }
 }

@@ -2,10 +2,9 @@
 
 use std::str::FromStr;
 
-use regex::Regex;
-
 use crate::error::{Error, Result};
 use crate::formats::{self, FormatRef};
+use crate::platform::Regex;
 
 /// A format for all matrices, and exceptions by name.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@
 mod argmax;
 mod attention;
 mod attention_combine;
+mod conformance;
 mod dequantize;
 mod faults;
 mod glu;
@@ -55,6 +56,7 @@ const SUITES: &[Suite] = &[
 /// `tests/shaders.rs` links them with both.
 const FORMAT_SUITES: &[Suite] = &[
     ("attention", attention::grid_trials),
+    ("conformance", conformance::trials),
     ("dequantize", dequantize::format_trials),
     ("matmul", matmul::format_trials),
     ("quantize", quantize::format_trials),

@@ -48,7 +48,8 @@ pub struct Device {
 impl Device {
     fn new(adapter: &AdapterSummary, mask: &str, without: Without) -> Self {
         let label = format!("{}{mask}", short_name(adapter));
-        let options = GpuOptions { adapter: Some(adapter.info.name.clone()), without };
+        let adapter_name = Some(adapter.info.name.clone());
+        let options = GpuOptions { adapter: adapter_name, without, ..GpuOptions::default() };
         Self { label, masked: !mask.is_empty(), options, opened: Arc::default() }
     }
 

@@ -8,6 +8,7 @@ mod report;
 mod shell;
 mod suites;
 mod system;
+mod web;
 
 use std::process::ExitCode;
 
@@ -32,8 +33,8 @@ Commands:
   help    Print this.
 
 What it changes: packages of the distribution (apt-get, as root or with sudo; only what is
-missing), rustup components, target/ of this repository, and the user's cache folder (the model;
-MANTISSA_CACHE names another folder).
+missing), rustup components, target/, node_modules/ and dist/ of this repository, and the user's cache folder
+(the model; MANTISSA_CACHE names another folder).
 ";
 
 fn main() -> ExitCode {
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     }
     shell::enter_repository();
     match command {
+        "demo" if rest == ["--web"] => finish(web::build().and_then(|()| web::serve(None))),
         "demo" => finish(demo::run(rest)),
         "setup" if rest.is_empty() => suites::setup_only(),
         "test" => suites::run(rest),

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use crate::report::Report;
 use crate::shell::{Result, cargo, command, output, run as execute, target};
-use crate::{desktop, drivers, python, system};
+use crate::{desktop, drivers, python, system, web};
 
 /// One suite: a name and what it runs.
 struct Suite {
@@ -22,6 +22,7 @@ struct Setup {
     swiftshader: Option<PathBuf>,
     python: Option<PathBuf>,
     model: Option<PathBuf>,
+    browsers: Option<()>,
 }
 
 /// Runs all suites, or those whose name contains one of `filters`.
@@ -66,6 +67,7 @@ fn set_up(report: &mut Report) -> Setup {
         swiftshader: report.run("set up: SwiftShader", drivers::ensure_swiftshader),
         python: report.run("set up: Python packages", python::ensure_venv),
         model: report.run("set up: default model", default_model),
+        browsers: report.run("set up: browsers", web::ensure_browsers),
     }
 }
 
@@ -92,10 +94,12 @@ fn all() -> Vec<Suite> {
         plain("rustfmt", "fmt --all --check"),
         plain("clippy (native)", "clippy --workspace --all-targets -- -D warnings"),
         plain("clippy (model_text)", "clippy --test model_text -- -D warnings"),
-        // Of the library and its program: the window is not for the browser.
+        plain("clippy (wasm32)", &format!("clippy --all-targets {wasm} -- -D warnings")),
         plain(
-            "clippy (wasm32)",
-            &format!("clippy -p mantissa --all-targets {wasm} -- -D warnings"),
+            "clippy (wasm32, package)",
+            &format!(
+                "clippy -p mantissa --lib --no-default-features --features web {wasm} -- -D warnings"
+            ),
         ),
         plain(
             "build (wasm32, library)",
@@ -110,6 +114,9 @@ fn all() -> Vec<Suite> {
         model_suite(),
         desktop_suite(),
     ];
+    suites.push(Suite { name: "web: build".into(), run: Box::new(|_| web::build()) });
+    suites.push(Suite { name: "web: size".into(), run: Box::new(|_| web::budget()) });
+    suites.extend(browsers().unwrap_or_else(|error| vec![missing("web", error)]));
     suites.extend(peers().unwrap_or_else(|error| vec![missing("peers", error)]));
     suites
 }
@@ -194,6 +201,31 @@ fn peers() -> Result<Vec<Suite>> {
     Ok(files.into_iter().map(|file| pytest(format!("{folder}/{file}"))).collect())
 }
 
+/// A suite for each file of browser tests and each browser.
+fn browsers() -> Result<Vec<Suite>> {
+    let files = web::tests()?;
+    let of_file =
+        |file: &String| ["chromium", "firefox"].map(|browser| in_browser(file.clone(), browser));
+    Ok(files.iter().flat_map(of_file).collect())
+}
+
+fn in_browser(file: String, browser: &'static str) -> Suite {
+    let name = format!("web: {file} ({browser})");
+    let run = move |setup: &Setup| {
+        present(&setup.browsers, "browsers")?;
+        let mut node = command("node");
+        node.args(["--test", "--test-reporter=spec", &format!("web/tests/{file}.test.mjs")])
+            .env("MANTISSA_BROWSERS", browser)
+            .env("MANTISSA_LAVAPIPE_ICD", present(&setup.lavapipe, "lavapipe")?)
+            .env("MANTISSA_SWIFTSHADER_ICD", present(&setup.swiftshader, "SwiftShader")?)
+            .env("MANTISSA_BIN", binary())
+            .env("MANTISSA_MODEL", present(&setup.model, "the default model")?)
+            .env("XDG_RUNTIME_DIR", runtime_dir()?);
+        execute(&mut node)
+    };
+    Suite { name, run: Box::new(run) }
+}
+
 fn pytest(file: String) -> Suite {
     let name = file.trim_start_matches("tests/").trim_end_matches(".py").replace("/test_", ": ");
     let run = move |setup: &Setup| {
@@ -219,7 +251,7 @@ fn with_drivers<'a>(command: &'a mut Command, setup: &Setup) -> Result<&'a mut C
         .env("XDG_RUNTIME_DIR", runtime_dir()?))
 }
 
-fn present<'a>(thing: &'a Option<PathBuf>, name: &str) -> Result<&'a PathBuf> {
+fn present<'a, T>(thing: &'a Option<T>, name: &str) -> Result<&'a T> {
     thing.as_ref().ok_or_else(|| format!("{name} could not be set up; see above"))
 }
 

@@ -44,6 +44,7 @@ impl GpuArgs {
                 subgroups: without(Capability::Subgroups),
                 limits: without(Capability::Limits),
             },
+            ..GpuOptions::default()
         }
     }
 }

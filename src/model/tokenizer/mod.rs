@@ -7,6 +7,7 @@
 
 mod bpe;
 mod data;
+#[cfg_attr(not(feature = "tokenizer-json"), path = "hugging_face_absent.rs")]
 mod hugging_face;
 mod pre;
 mod special;

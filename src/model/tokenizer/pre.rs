@@ -10,9 +10,8 @@
 
 use std::ops::Range;
 
-use regex::Regex;
-
 use crate::error::{Error, Result};
+use crate::platform::{Regex, Text};
 
 /// What follows a pattern's alternatives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,7 +255,8 @@ fn of_unicode_15_1(pattern: &str) -> String {
 
 fn cut<'t>(regex: &Regex, tail: Tail, text: &'t str, pieces: &mut Vec<&'t str>) {
     let mut start = 0;
-    while let Some(found) = regex.find_at(text, start) {
+    let searched = Text::new(text);
+    while let Some(found) = regex.find_at(&searched, start) {
         if found.start() > start {
             pieces.push(&text[start..found.start()]);
         }

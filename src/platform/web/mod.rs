@@ -5,6 +5,17 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
+mod browser;
+mod pipeline;
+mod regex;
+mod source;
+mod wait;
+
+pub(crate) use pipeline::compile;
+pub use regex::{Match, Regex, Text};
+pub use source::BlobSource;
+pub(crate) use wait::{Pace, told, wait};
+
 use crate::error::{Error, Result};
 use crate::gpu::{Caps, Gpu};
 use crate::model::source::{ByteSource, ModelFiles};
@@ -16,7 +27,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 pub trait WasmNotSendSync {}
 impl<T: ?Sized> WasmNotSendSync for T {}
 
-/// A page has no file system; implement [`ByteSource`] for a `File`, `Blob` or URL instead, or use
+/// A page has no file system; use a [`BlobSource`], implement [`ByteSource`] for what you have, or use
 /// [`Bytes`](crate::model::source::Bytes).
 ///
 /// # Errors
@@ -43,11 +54,6 @@ pub(crate) async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
     instance.request_adapter(&options).await.into_iter().collect()
 }
 
-/// The browser drives the queue itself; a mapping or scope resolves when the work has run.
-pub(crate) async fn wait(_: &Gpu, _: &str, _: wgpu::SubmissionIndex) -> Result<()> {
-    Ok(())
-}
-
 /// The browser tells of a loss by itself.
 pub(crate) fn settle(_: &Gpu) {}
 
@@ -71,7 +77,13 @@ pub(crate) fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> w
     })
 }
 
-/// The browser answers through the error scope.
-pub(crate) fn check_memory(_: &Gpu, _: &str, _: u64) -> Result<()> {
-    Ok(())
+/// Refuses an allocation beyond the program's own budget. A browser does not tell how much memory
+/// there is; it answers through the error scope.
+pub(crate) fn check_memory(gpu: &Gpu, what: &str, bytes: u64) -> Result<()> {
+    gpu.check_budget(what, bytes)
+}
+
+/// Gives a buffer's memory back now; the browser would, but only when its collector comes by.
+pub(crate) fn free(buffer: &wgpu::Buffer) {
+    buffer.destroy();
 }

@@ -1,0 +1,53 @@
+//! Kernels on packed weights.
+
+use super::bound::gamma;
+use super::{Outcome, Random};
+use crate::error::Result;
+use crate::formats::{FormatRef, decode_rows};
+use crate::gpu::Gpu;
+use crate::ops::{dequantize as decoding, matmul as multiplying, quantize as encoding};
+
+/// K products and K − 1 additions in any order (Higham, section 3.1), and one more for slack.
+pub(super) async fn matmul(
+    gpu: &Gpu,
+    format: FormatRef,
+    (m, n, k): (usize, usize, usize),
+) -> Result<Outcome> {
+    let mut random = Random::new((n * k + m) as u64);
+    let blocks = encoding::reference(format, &random.normals(n * k, 1.0), k)?;
+    let x = random.normals(m * k, 1.0);
+    let got = multiplying::matmul(gpu, format, &blocks, (n, k), &x).await?;
+    let exact = multiplying::reference(format, &blocks, (n, k), &x)?;
+    let bounds = exact.into_iter().map(|(sum, size)| (sum, gamma(k + 2) * size));
+    Ok(Outcome::near(&got, bounds))
+}
+
+/// Decoding is exact, bit for bit.
+pub(super) async fn dequantize(
+    gpu: &Gpu,
+    format: FormatRef,
+    (rows, cols): (usize, usize),
+) -> Result<Outcome> {
+    let values = Random::new(cols as u64).normals(rows * cols, 1.0);
+    let blocks = encoding::reference(format, &values, cols)?;
+    let got = decoding::dequantize(gpu, format, &blocks, (rows, cols)).await?;
+    let mut want = vec![0.0; rows * cols];
+    decode_rows(format, cols, &blocks, &mut want)?;
+    Ok(Outcome::exact(&bits(&got), &bits(&want), "values"))
+}
+
+/// Encoding is exact: the device's bytes are the CPU's.
+pub(super) async fn quantize(
+    gpu: &Gpu,
+    format: FormatRef,
+    (rows, cols): (usize, usize),
+) -> Result<Outcome> {
+    let values = Random::new(cols as u64 + 1).normals(rows * cols, 1.0);
+    let got = encoding::quantize(gpu, format, &values, cols).await?;
+    let want = encoding::reference(format, &values, cols)?;
+    Ok(Outcome::exact(&got, &want, "bytes"))
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}

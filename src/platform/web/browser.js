@@ -1,0 +1,59 @@
+// What only JavaScript can do for the browser's side of the platform.
+
+const queue = [];
+let channel;
+
+/**
+ * Resolves after about a millisecond. A timer that is set by a timer is held back to four; one that
+ * is set by a message is not.
+ */
+export function tick() {
+  if (!channel) {
+    channel = new MessageChannel();
+    channel.port1.onmessage = () => setTimeout(queue.shift(), 1);
+  }
+  return new Promise((resolve) => {
+    queue.push(resolve);
+    channel.port2.postMessage(0);
+  });
+}
+
+// wgpu makes pipelines by the synchronous constructor, which compiles on the GPU process's main
+// thread and so holds up the drawing of every page. Its call is therefore made twice: once to learn
+// the descriptor that it makes, which goes to the asynchronous constructor, and once to be given
+// what that has made.
+let learning;
+let given;
+let wrapped = false;
+
+function wrap() {
+  wrapped = true;
+  const prototype = GPUDevice.prototype;
+  const make = prototype.createComputePipeline;
+  prototype.createComputePipeline = function (descriptor) {
+    if (learning) {
+      learning.push(this.createComputePipelineAsync(descriptor));
+      return {};
+    }
+    const pipeline = given;
+    given = undefined;
+    return pipeline ?? make.call(this, descriptor);
+  };
+}
+
+/** A promise of the pipeline that `create` asks for; it rejects with the browser's reason. */
+export function compile(create) {
+  if (!wrapped) wrap();
+  learning = [];
+  try {
+    create();
+    return learning[0] ?? Promise.resolve();
+  } finally {
+    learning = undefined;
+  }
+}
+
+/** What the next call of the synchronous constructor returns. */
+export function give(pipeline) {
+  given = pipeline;
+}

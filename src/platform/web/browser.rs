@@ -1,0 +1,11 @@
+//! The functions of `browser.js`.
+
+use js_sys::Promise;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(module = "/src/platform/web/browser.js")]
+extern "C" {
+    pub(super) fn tick() -> Promise;
+    pub(super) fn compile(create: &mut dyn FnMut()) -> Promise;
+    pub(super) fn give(pipeline: &JsValue);
+}

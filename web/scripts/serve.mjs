@@ -1,0 +1,45 @@
+// Serves a folder on localhost and prints its address: node scripts/serve.mjs FOLDER [PORT]
+// With MANTISSA_MODEL, that file is at /model.gguf, so that a page can be tried without a network.
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { extname, join, normalize, resolve } from 'node:path';
+
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.wasm': 'application/wasm',
+  '.svg': 'image/svg+xml',
+  '.json': 'application/json',
+};
+const [folder = '.', port = '0'] = process.argv.slice(2);
+const root = resolve(folder);
+
+function locate(pathname) {
+  if (pathname === '/model.gguf') return process.env.MANTISSA_MODEL;
+  const path = join(root, normalize(pathname));
+  const found = [path, join(path, 'index.html')];
+  return found.find((p) => p.startsWith(root) && existsSync(p) && statSync(p).isFile());
+}
+
+const server = createServer((request, response) => {
+  const path = locate(decodeURIComponent(new URL(request.url, 'http://localhost').pathname));
+  if (!path) return void response.writeHead(404).end('there is no such page');
+  const { size } = statSync(path);
+  const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+  const start = range ? Number(range[1]) : 0;
+  const end = range && range[2] ? Math.min(Number(range[2]), size - 1) : size - 1;
+  if (start > end) return void response.writeHead(416, { 'Content-Range': `bytes */${size}` }).end();
+  response.writeHead(range ? 206 : 200, {
+    'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
+    'Content-Length': end - start + 1,
+    'Accept-Ranges': 'bytes',
+    ...(range ? { 'Content-Range': `bytes ${start}-${end}/${size}` } : {}),
+  });
+  if (request.method === 'HEAD') return void response.end();
+  createReadStream(path, { start, end }).pipe(response);
+});
+
+server.listen(Number(port), '127.0.0.1', () => {
+  console.log(`http://localhost:${server.address().port}/`);
+});

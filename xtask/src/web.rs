@@ -1,0 +1,84 @@
+//! The npm package and the demo page: browsers, packages, building, serving.
+
+use std::path::Path;
+
+use crate::shell::{Result, command, run, succeeds};
+use crate::system::apt_install;
+
+const PACKAGE: &str = "web";
+const DEMO: &str = "web/demo";
+
+/// Node with npm, at the version that the package asks for or above.
+fn ensure_node() -> Result<()> {
+    if !succeeds(command("npm").arg("--version")) {
+        apt_install(&["nodejs", "npm"])?;
+    }
+    let is_new_enough = "process.exit(Number(process.versions.node.split('.')[0]) < 20)";
+    match succeeds(command("node").args(["-e", is_new_enough])) {
+        true => Ok(()),
+        false => Err("node is older than 20; install a newer one (nodejs.org)".into()),
+    }
+}
+
+/// Both browsers that the tests run in.
+pub fn ensure_browsers() -> Result<()> {
+    ensure_node()?;
+    for (package, program) in
+        [("chromium", "/usr/bin/chromium"), ("firefox-esr", "/usr/bin/firefox-esr")]
+    {
+        if !Path::new(program).exists() {
+            apt_install(&[package])?;
+        }
+    }
+    Ok(())
+}
+
+/// `npm ci` in a folder, unless what is there was made from the same list.
+fn install(folder: &str) -> Result<()> {
+    let lock = format!("{folder}/package-lock.json");
+    let stamp = format!("{folder}/node_modules/.installed-from");
+    let wanted = std::fs::read_to_string(&lock).map_err(|e| format!("{lock}: {e}"))?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
+        return Ok(());
+    }
+    run(command("npm").args(["ci", "--no-audit", "--no-fund", "--prefix", folder]))?;
+    std::fs::write(&stamp, wanted).map_err(|e| format!("{stamp}: {e}"))
+}
+
+/// Builds the package, then the page.
+pub fn build() -> Result<()> {
+    ensure_node()?;
+    install(PACKAGE)?;
+    run(command("npm").args(["run", "build", "--prefix", PACKAGE]))?;
+    install(DEMO)?;
+    run(command("npm").args(["run", "build", "--prefix", DEMO]))
+}
+
+/// Whether the engine is small enough for a page.
+pub fn budget() -> Result<()> {
+    run(command("node").arg("web/scripts/budget.mjs"))
+}
+
+/// Serves the page until the user ends it; `model` is offered to it besides.
+pub fn serve(model: Option<&Path>) -> Result<()> {
+    let mut node = command("node");
+    node.args(["web/scripts/serve.mjs", &format!("{DEMO}/dist"), "8080"]);
+    if let Some(model) = model {
+        node.env("MANTISSA_MODEL", model);
+    }
+    run(&mut node)
+}
+
+/// The suites of `web/tests`, by name: one for each file.
+pub fn tests() -> Result<Vec<String>> {
+    let folder = "web/tests";
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| {
+            Some(entry.file_name().to_string_lossy().strip_suffix(".test.mjs")?.to_owned())
+        })
+        .collect();
+    names.sort();
+    if names.is_empty() { Err(format!("{folder}: no *.test.mjs")) } else { Ok(names) }
+}
