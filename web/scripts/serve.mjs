@@ -2,7 +2,7 @@
 // With MANTISSA_MODEL, that file is at /model.gguf, so that a page can be tried without a network.
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { extname, join, normalize, resolve } from 'node:path';
+import { extname, join, normalize, resolve, sep } from 'node:path';
 
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
@@ -19,11 +19,25 @@ function locate(pathname) {
   if (pathname === '/model.gguf') return process.env.MANTISSA_MODEL;
   const path = join(root, normalize(pathname));
   const found = [path, join(path, 'index.html')];
-  return found.find((p) => p.startsWith(root) && existsSync(p) && statSync(p).isFile());
+  return found.find((p) => p.startsWith(root + sep) && existsSync(p) && statSync(p).isFile());
+}
+
+// What a request names, or nothing where it is no address.
+function pathOf(request) {
+  try {
+    return decodeURIComponent(new URL(request.url, 'http://localhost').pathname);
+  } catch {
+    return '';
+  }
 }
 
 const server = createServer((request, response) => {
-  const path = locate(decodeURIComponent(new URL(request.url, 'http://localhost').pathname));
+  const name = pathOf(request);
+  const path = locate(name);
+  // A folder's page has addresses relative to the folder.
+  if (path?.endsWith('index.html') && !/(\/|index\.html)$/.test(name)) {
+    return void response.writeHead(301, { Location: `${name}/` }).end();
+  }
   if (!path) return void response.writeHead(404).end('there is no such page');
   const { size } = statSync(path);
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
@@ -41,5 +55,6 @@ const server = createServer((request, response) => {
 });
 
 server.listen(Number(port), '127.0.0.1', () => {
-  console.log(`http://localhost:${server.address().port}/`);
+  const query = process.env.MANTISSA_MODEL ? '?model=/model.gguf' : '';
+  console.log(`http://localhost:${server.address().port}/${query}`);
 });

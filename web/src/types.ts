@@ -340,8 +340,8 @@ export interface ConformanceRow {
   format: string | undefined;
   /** The case, such as `3×96`. */
   shape: string;
-  /** The largest error, in units of what is allowed: 1 is the bound. `undefined` where bits are compared. */
-  error: number | undefined;
+  /** The largest error, in units of what is allowed: 1 is the bound. `null` where bits are compared. */
+  error: number | null;
   passed: boolean;
   /** What is held against what; for a failure what went wrong. */
   detail: string;

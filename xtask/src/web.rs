@@ -13,8 +13,8 @@ fn ensure_node() -> Result<()> {
     if !succeeds(command("npm").arg("--version")) {
         apt_install(&["nodejs", "npm"])?;
     }
-    let is_new_enough = "process.exit(Number(process.versions.node.split('.')[0]) < 20)";
-    match succeeds(command("node").args(["-e", is_new_enough])) {
+    let check = "process.exit(Number(process.versions.node.split('.')[0]) < 20 ? 1 : 0)";
+    match succeeds(command("node").args(["-e", check])) {
         true => Ok(()),
         false => Err("node is older than 20; install a newer one (nodejs.org)".into()),
     }
