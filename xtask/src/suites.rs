@@ -139,12 +139,15 @@ fn on_lavapipe(name: &str, vector_bits: &'static str) -> Suite {
     let run = move |setup: &Setup| {
         let lavapipe = present(&setup.lavapipe, "lavapipe")?;
         execute(
-            // Kernels on packed weights use no subgroups.
-            cargo("test --test gpu -- --skip dequantize:: --skip quantize:: --skip matmul::")
-                .env("VK_ICD_FILENAMES", lavapipe)
-                .env("MANTISSA_REQUIRE_ADAPTERS", "llvmpipe")
-                .env("LP_NATIVE_VECTOR_WIDTH", vector_bits)
-                .env("XDG_RUNTIME_DIR", runtime_dir()?),
+            // Kernels on packed operands use no subgroups, nor do faults and what a program needs.
+            cargo(
+                "test --test gpu -- --skip dequantize:: --skip quantize:: --skip matmul:: \
+                 --skip attention:: --skip kv_append:: --skip conformance:: --skip program::",
+            )
+            .env("VK_ICD_FILENAMES", lavapipe)
+            .env("MANTISSA_REQUIRE_ADAPTERS", "llvmpipe")
+            .env("LP_NATIVE_VECTOR_WIDTH", vector_bits)
+            .env("XDG_RUNTIME_DIR", runtime_dir()?),
         )
     };
     Suite { name: name.into(), run: Box::new(run) }

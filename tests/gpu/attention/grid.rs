@@ -4,7 +4,7 @@
 use mantissa::Gpu;
 use mantissa::ops::attention::alibi_slopes;
 
-use super::cases::layout_trials;
+use super::cases::long_trials;
 use super::{Case, check};
 use crate::support::{self, Outcome, Random, case};
 
@@ -14,7 +14,7 @@ const FORMATS: [(&str, &str); 4] =
 
 pub fn trials() -> Vec<(String, support::Case)> {
     let of = |head_dim| case(format!("ggml_grid_{head_dim}"), move |gpu| grid(gpu, head_dim));
-    HEAD_DIMS.into_iter().map(of).chain(layout_trials()).collect()
+    HEAD_DIMS.into_iter().map(of).chain(long_trials()).collect()
 }
 
 fn grid(gpu: &Gpu, head_dim: usize) -> Outcome {
