@@ -44,7 +44,7 @@ pub enum DownloadError {
     },
     /// The operating system names no folder for caches.
     #[error(
-        "there is no cache folder; name one in MANTISSA_CACHE, or use a model file of your own (--model FILE on the command line)"
+        "there is no cache folder; name one in MANTISSA_CACHE, or use a model file of your own"
     )]
     NoFolder,
     /// A file or folder cannot be used.
@@ -57,7 +57,8 @@ pub enum DownloadError {
     },
     /// Neither source answers.
     #[error(
-        "the default model cannot be fetched; look after the network, or use a model file of your own (--model FILE on the command line)
+        "the default model cannot be fetched; look after the network, or use a model file of your own \
+         (--model FILE on the command line)
   from the package: {package}
   from the hub: {hub}"
     )]

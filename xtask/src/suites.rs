@@ -217,7 +217,7 @@ fn in_browser(file: String, browser: &'static str) -> Suite {
     let run = move |setup: &Setup| {
         present(&setup.browsers, "browsers")?;
         let mut node = command("node");
-        node.args(["--test", "--test-reporter=spec", &format!("web/tests/{file}.test.mjs")])
+        node.args(["--test", "--test-timeout=900000", "--test-reporter=spec", &format!("web/tests/{file}.test.mjs")])
             .env("MANTISSA_BROWSERS", browser)
             .env("MANTISSA_LAVAPIPE_ICD", present(&setup.lavapipe, "lavapipe")?)
             .env("MANTISSA_SWIFTSHADER_ICD", present(&setup.swiftshader, "SwiftShader")?)
