@@ -217,13 +217,18 @@ fn in_browser(file: String, browser: &'static str) -> Suite {
     let run = move |setup: &Setup| {
         present(&setup.browsers, "browsers")?;
         let mut node = command("node");
-        node.args(["--test", "--test-timeout=900000", "--test-reporter=spec", &format!("web/tests/{file}.test.mjs")])
-            .env("MANTISSA_BROWSERS", browser)
-            .env("MANTISSA_LAVAPIPE_ICD", present(&setup.lavapipe, "lavapipe")?)
-            .env("MANTISSA_SWIFTSHADER_ICD", present(&setup.swiftshader, "SwiftShader")?)
-            .env("MANTISSA_BIN", binary())
-            .env("MANTISSA_MODEL", present(&setup.model, "the default model")?)
-            .env("XDG_RUNTIME_DIR", runtime_dir()?);
+        node.args([
+            "--test",
+            "--test-timeout=900000",
+            "--test-reporter=spec",
+            &format!("web/tests/{file}.test.mjs"),
+        ])
+        .env("MANTISSA_BROWSERS", browser)
+        .env("MANTISSA_LAVAPIPE_ICD", present(&setup.lavapipe, "lavapipe")?)
+        .env("MANTISSA_SWIFTSHADER_ICD", present(&setup.swiftshader, "SwiftShader")?)
+        .env("MANTISSA_BIN", binary())
+        .env("MANTISSA_MODEL", present(&setup.model, "the default model")?)
+        .env("XDG_RUNTIME_DIR", runtime_dir()?);
         execute(&mut node)
     };
     Suite { name, run: Box::new(run) }
