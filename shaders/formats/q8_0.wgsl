@@ -9,10 +9,21 @@ fn load_block(row: u32, c: u32) -> Block {
     return Block(load_vec4(at), load_vec4(at + 1u), f16_half(scale, c));
 }
 
-fn decode8(b: Block, g: u32) -> Vec8 {
+const CODE_OFFSET = false;
+
+fn codes8(b: Block, g: u32) -> Vec8 {
     let side = select(b.back, b.front, g < 2u);
     let q = select(side.zw, side.xy, (g & 1u) == 0u);
-    return Vec8(b.d * signed_bytes(q.x), b.d * signed_bytes(q.y));
+    return Vec8(signed_bytes(q.x), signed_bytes(q.y));
+}
+
+fn scale_offset(b: Block) -> vec2<f32> {
+    return vec2<f32>(b.d, 0.0);
+}
+
+fn decode8(b: Block, g: u32) -> Vec8 {
+    let q = codes8(b, g);
+    return Vec8(b.d * q.lo, b.d * q.hi);
 }
 
 const CHUNK_WORDS = 9u;
