@@ -11,7 +11,9 @@ use crate::error::Result;
 use crate::formats::FormatRef;
 use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
 use crate::ops::attention::{self, Attention};
+use crate::ops::glu::Activation;
 use crate::ops::kv::Kv;
+use crate::ops::matmul::Fused;
 use crate::ops::softmax::{self, Softmax, Tensors};
 use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, rms_norm, rope};
 
@@ -249,11 +251,12 @@ impl Decoder {
         let (c, s) = (&*self.config, &self.scratch);
         let (q_width, kv_width) = (c.q_width(), c.kv_width());
         let stride = ops::stride(q_width + 2 * kv_width);
-        self.record_norm(plan, (&s.residual, 0), &layer.attn_norm, rows)?;
-        let places = [0, q_width, q_width + kv_width];
-        for (linear, at) in layer.qkv.iter().zip(places) {
+        let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.attn_norm)?;
+        let mut at = 0;
+        for linear in &layer.qkv {
             let out = matmul::Output { y: &s.qkv, stride, at, accumulate: false };
-            record_linear(plan, linear, &s.normed, rows, out)?;
+            record_linear(plan, linear, normed, None, out)?;
+            at += linear.weight.rows;
         }
         let turn = rope::Params {
             heads: (c.heads + c.kv_heads) as u32,
@@ -267,39 +270,57 @@ impl Decoder {
             kv_append::record(plan, &s.step, &s.qkv, (at, stride), rows, cache)?;
         }
         attention.record(plan, &s.step, &s.qkv, (keys, values), None, &s.attended)?;
-        record_linear(plan, &layer.attn_output, &s.attended, rows, self.residual())
+        record_linear(
+            plan,
+            &layer.attn_output,
+            Normed::plain(&s.attended, rows),
+            None,
+            self.residual(),
+        )
     }
 
     fn record_ffn(&self, plan: &mut PlanBuilder, layer: &Layer, rows: usize) -> Result<()> {
         let (c, s) = (&*self.config, &self.scratch);
-        let stride = ops::stride(2 * c.ffn_width);
-        self.record_norm(plan, (&s.residual, 0), &layer.ffn_norm, rows)?;
-        for (linear, at) in layer.gate_up.iter().zip([0, c.ffn_width]) {
-            let out = matmul::Output { y: &s.gate_up, stride, at, accumulate: false };
-            record_linear(plan, linear, &s.normed, rows, out)?;
-        }
         let activation = c.architecture.activation;
-        glu::record(plan, &s.gate_up, &s.activated, (rows, c.ffn_width), activation)?;
-        record_linear(plan, &layer.down, &s.activated, rows, self.residual())
+        let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.ffn_norm)?;
+        if let [gate_up] = &layer.gate_up[..] {
+            let stride = ops::stride(c.ffn_width);
+            let out = matmul::Output { y: &s.activated, stride, at: 0, accumulate: false };
+            record_linear(plan, gate_up, normed, Some(activation), out)?;
+        } else {
+            let stride = ops::stride(2 * c.ffn_width);
+            for (linear, at) in layer.gate_up.iter().zip([0, c.ffn_width]) {
+                let out = matmul::Output { y: &s.gate_up, stride, at, accumulate: false };
+                record_linear(plan, linear, normed, None, out)?;
+            }
+            glu::record(plan, &s.gate_up, &s.activated, (rows, c.ffn_width), activation)?;
+        }
+        record_linear(plan, &layer.down, Normed::plain(&s.activated, rows), None, self.residual())
     }
 
-    fn record_head(&self, plan: &mut PlanBuilder, from: usize, rows: usize) -> Result<()> {
+    fn record_head(&self, plan: &mut PlanBuilder, row: usize, rows: usize) -> Result<()> {
         let s = &self.scratch;
-        self.record_norm(plan, (&s.residual, from), &self.weights.norm, rows)?;
+        let normed = self.record_norm(plan, (&s.residual, row, rows), &self.weights.norm)?;
         let stride = ops::stride(self.config.vocabulary);
         let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
-        matmul::record(plan, self.weights.head(), (&s.normed, 0, rows), None, out)
+        let fused = Fused { norm: normed.norm, ..Fused::default() };
+        matmul::record_fused(plan, self.weights.head(), normed.x, fused, out)
     }
 
-    fn record_norm(
-        &self,
+    /// Normed rows: left to the multiplication that reads them, where that costs it little.
+    fn record_norm<'a>(
+        &'a self,
         plan: &mut PlanBuilder,
-        x: (&Buffer, usize),
-        weight: &Buffer,
-        rows: usize,
-    ) -> Result<()> {
+        (x, row, rows): (&'a Buffer, usize, usize),
+        gain: &'a Buffer,
+    ) -> Result<Normed<'a>> {
+        let (s, eps) = (&self.scratch, self.config.rms_eps);
+        if matmul::norms_cheaply(self.gpu.caps(), rows) {
+            return Ok(Normed { x: (x, row, rows), norm: Some((gain, eps)) });
+        }
         let shape = (rows, self.config.width);
-        rms_norm::record(plan, x, weight, &self.scratch.normed, shape, self.config.rms_eps)
+        rms_norm::record(plan, (x, row), gain, &s.normed, shape, eps)?;
+        Ok(Normed::plain(&s.normed, rows))
     }
 
     fn residual(&self) -> matmul::Output<'_> {
@@ -308,12 +329,26 @@ impl Decoder {
     }
 }
 
+/// Rows of x on their way into a multiplication, and the RMSNorm that is left to it.
+#[derive(Clone, Copy)]
+struct Normed<'a> {
+    x: (&'a Buffer, usize, usize),
+    norm: Option<(&'a Buffer, f32)>,
+}
+
+impl<'a> Normed<'a> {
+    fn plain(x: &'a Buffer, rows: usize) -> Self {
+        Self { x: (x, 0, rows), norm: None }
+    }
+}
+
 fn record_linear(
     plan: &mut PlanBuilder,
     linear: &Linear,
-    x: &Buffer,
-    rows: usize,
+    x: Normed<'_>,
+    glu: Option<Activation>,
     out: matmul::Output<'_>,
 ) -> Result<()> {
-    matmul::record(plan, &linear.weight, (x, 0, rows), linear.bias.as_ref(), out)
+    let fused = Fused { norm: x.norm, bias: linear.bias.as_ref(), glu };
+    matmul::record_fused(plan, &linear.weight, x.x, fused, out)
 }

@@ -124,6 +124,12 @@ pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<G
     Ok([rows.div_ceil(tile.group_rows()) as u32, m.div_ceil(tile.m) as u32, 1])
 }
 
+/// Whether RMSNorm on the way in costs less than a launch of its own: every workgroup does it again,
+/// and where lanes do not share x, it doubles their loads.
+pub fn norms_cheaply(caps: Caps, m: usize) -> bool {
+    m <= 8 || caps.sharing().share > 1
+}
+
 /// Where the result of a multiplication goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Output<'a> {
