@@ -12,7 +12,7 @@ use super::decoder::Head;
 use super::sampler::{Sampler, SamplerOptions};
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::gpu::Buffer;
+use crate::gpu::{Buffer, Mapping, Submission};
 use crate::ops::argmax::NOT_FINITE;
 
 /// What to generate.
@@ -24,7 +24,7 @@ pub struct GenerateOptions {
     pub sampler: SamplerOptions,
     /// Tokens that end the answer; they are not part of it.
     pub stop: Vec<u32>,
-    /// Steps that may be on the device at once where it needs no host: 1 waits for each.
+    /// Steps that may be on the device at once where the host chooses nothing: 1 waits for each.
     pub in_flight: usize,
     /// How many of the likeliest tokens to report with each token: [`Generation::log_probs`].
     pub log_probs: Option<usize>,
@@ -107,11 +107,26 @@ pub struct Generation<'s> {
     clock: Instant,
 }
 
-/// A step on the device, and where its result will be.
+/// A step on the device, and its result, which is asked for at once: nothing is waited for until the
+/// host needs it.
 #[derive(Debug)]
 struct Running {
-    index: wgpu::SubmissionIndex,
+    submission: Submission,
     staging: Buffer,
+    result: Mapping,
+}
+
+impl Running {
+    fn new(submission: Submission, staging: Buffer, words: usize) -> Self {
+        let result = staging.map(words);
+        Self { submission, staging, result }
+    }
+
+    /// Waits for the result; gives the staging buffer back.
+    async fn read(self) -> Result<(Vec<u32>, Buffer)> {
+        let index = self.submission.accepted().await?;
+        Ok((self.result.read(index).await?, self.staging))
+    }
 }
 
 impl<'s> Generation<'s> {
@@ -230,8 +245,7 @@ impl<'s> Generation<'s> {
         let submission = self.session.feed(self.head(), copy).await?;
         self.prepared = self.session.fed == self.session.tokens.len();
         if self.prepared {
-            let index = submission.accepted().await?;
-            self.running.push_back(Running { index, staging });
+            self.running.push_back(Running::new(submission, staging, self.result_words()));
         } else {
             submission.finish().await?;
             self.free.push(staging);
@@ -266,9 +280,8 @@ impl<'s> Generation<'s> {
             } else {
                 self.session.feed_own(position, self.head(), copy).await?
             };
-            let index = submission.accepted().await?;
             self.session.fed = position + 1;
-            self.running.push_back(Running { index, staging });
+            self.running.push_back(Running::new(submission, staging, self.result_words()));
         }
         Ok(())
     }
@@ -276,14 +289,10 @@ impl<'s> Generation<'s> {
     /// The token of the oldest running step, if one is running.
     async fn receive(&mut self) -> Result<Option<u32>> {
         let position = self.session.tokens.len() - 1;
-        let Some(Running { index, staging }) = self.running.pop_front() else { return Ok(None) };
-        let id = if self.reads_row() {
-            let row = staging.read_mapped(self.result_words(), index).await?;
-            self.choose(row)?
-        } else {
-            staging.read_mapped::<u32>(1, index).await?[0]
-        };
+        let Some(step) = self.running.pop_front() else { return Ok(None) };
+        let (words, staging) = step.read().await?;
         self.free.push(staging);
+        let id = self.choose(words)?;
         if id == NOT_FINITE {
             return Err(Error::NotFinite { position });
         }
@@ -291,18 +300,21 @@ impl<'s> Generation<'s> {
         Ok(Some(id))
     }
 
-    /// Chooses from a row of log-probabilities, behind which are its log-sum-exp and the id that the
-    /// device chose.
-    fn choose(&mut self, mut words: Vec<f32>) -> Result<u32> {
-        let id = words.pop().unwrap_or_default().to_bits();
-        let log_sum = words.pop().unwrap_or_default();
-        let row = self.options.log_probs.map(|_| words.clone());
+    /// Chooses from a step's result: the id that the device chose, and before it, where it was asked
+    /// for, a row of log-probabilities and its log-sum-exp.
+    fn choose(&mut self, mut words: Vec<u32>) -> Result<u32> {
+        let id = words.pop().unwrap_or(NOT_FINITE);
+        if !self.reads_row() {
+            return Ok(id);
+        }
+        let log_sum = f32::from_bits(words.pop().unwrap_or_default());
+        let mut row: Vec<f32> = words.into_iter().map(f32::from_bits).collect();
+        let said = self.options.log_probs.map(|most| (most, row.clone()));
         let id = match &mut self.sampler {
             None => id,
-            Some(sampler) => sampler.sample_log_probs(&mut words, log_sum, &self.session.tokens)?,
+            Some(sampler) => sampler.sample_log_probs(&mut row, log_sum, &self.session.tokens)?,
         };
-        let most = self.options.log_probs.unwrap_or(0);
-        self.log_probs = row.map(|row| LogProbs::new(&row, id, most));
+        self.log_probs = said.map(|(most, row)| LogProbs::new(&row, id, most));
         Ok(id)
     }
 
@@ -349,7 +361,6 @@ impl<'s> Generation<'s> {
 
 /// Appends the prompt; at least one token must be left to feed.
 fn start(session: &mut Session, prompt: &[u32]) -> Result<()> {
-    session.fed = session.fed.min(session.tokens.len());
     session.append(prompt)?;
     if session.tokens.is_empty() {
         let (expected, got) = ("a prompt of at least one token".into(), "none".into());

@@ -188,6 +188,8 @@ impl Session {
         if wanted > context {
             return Err(Error::ContextFull { tokens: wanted, context });
         }
+        // What an answer computed ahead and never received is no part of the conversation.
+        self.fed = self.fed.min(self.tokens.len());
         self.tokens.extend_from_slice(tokens);
         Ok(())
     }

@@ -5,7 +5,7 @@ use mantissa::model::{GenerateOptions, LogProbs, Message, Model, Tokenizer};
 use mantissa::platform;
 use serde::Serialize;
 
-use crate::args::{GpuArgs, ModelArgs, SamplingArgs};
+use crate::args::{DecodingArgs, GpuArgs, ModelArgs, SamplingArgs};
 use crate::engine::{Answer, Engine, answer};
 use crate::{devices, interrupt, output};
 
@@ -52,6 +52,8 @@ pub struct Args {
 
     #[command(flatten)]
     sampling: SamplingArgs,
+    #[command(flatten)]
+    decoding: DecodingArgs,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -109,6 +111,7 @@ pub async fn run(args: Args) -> Result<()> {
         log_probs: args.logprobs,
         ..Default::default()
     };
+    let options = args.decoding.apply(options);
     let json = args.json;
     let mut show = |piece: &str| if json { Ok(()) } else { output::print(piece) };
     let answer = answer(tokenizer, &mut session, &tokens, options, &mut show).await?;
