@@ -1,5 +1,8 @@
 //! Choosing the next token from a row of logits.
 //!
+//! The device does it (`ops::sample`), unless all of the row counts: no top-k, or a penalty. Then it is
+//! done here.
+//!
 //! The chain is llama.cpp's default order: repetition penalty, top-k, top-p, min-p, temperature,
 //! and a draw from what is left. Each filter keeps the candidates in the order of their ids and
 //! only finds a threshold (quickselect), so a token costs O(vocabulary) and nothing is sorted.
@@ -10,6 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::error::{Error, Result};
+use crate::ops::sample::Choice;
+use crate::ops::top_k::MAX_K;
 
 /// How tokens are chosen. The default values are llama.cpp's.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +53,20 @@ impl SamplerOptions {
     /// Always the best token; nothing random.
     pub fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::default() }
+    }
+
+    /// Whether the best token is all that they ask for.
+    pub(super) fn takes_best(&self) -> bool {
+        self.temperature == 0.0 && self.repeat_penalty == 1.0
+    }
+
+    /// How the device draws by them, where its candidates are enough: a top-k that it can find, and
+    /// nothing that changes the order.
+    pub(super) fn choice(&self) -> Option<Choice> {
+        let Self { temperature, top_k, top_p, min_p, seed, .. } = *self;
+        let drawn = temperature > 0.0 && self.repeat_penalty == 1.0;
+        let enough = (1..=MAX_K).contains(&top_k);
+        (drawn && enough).then(|| Choice::new(seed, top_k, top_p, min_p, temperature))
     }
 
     /// Checks every value. Errors: [`Error::InvalidOption`] names the first that is out of range.

@@ -1,6 +1,8 @@
 //! Whole models: the golden files against llama-shaped logits in f64, however a prompt is cut and
 //! however many steps are in flight; and what goes wrong on the way.
 
+mod decoding;
+
 use std::sync::Arc;
 
 use mantissa::gpu::{Gpu, GpuOptions};
@@ -83,7 +85,7 @@ pub fn trials() -> Vec<(String, Case)> {
         ("a type that is not known is refused", unknown_type),
     ];
     let others = others.map(|(name, work)| case(name, work));
-    logits.into_iter().chain(others).collect()
+    logits.into_iter().chain(others).chain(decoding::trials()).collect()
 }
 
 fn logits_are_right(gpu: &Gpu, chunk: usize) -> Outcome {
@@ -161,7 +163,8 @@ fn greedy(gpu: &Gpu) -> Outcome {
 /// that come without.
 fn log_probabilities(gpu: &Gpu) -> Outcome {
     let sampler = SamplerOptions { seed: 3, ..Default::default() };
-    for sampler in [SamplerOptions::greedy(), sampler] {
+    let by_host = SamplerOptions { top_k: 0, ..sampler.clone() };
+    for sampler in [SamplerOptions::greedy(), sampler, by_host] {
         let options = GenerateOptions { sampler, ..options(9, 3) };
         let (want, _) = generate(&mut session(gpu, MODEL, 64)?, &PROMPT, options.clone())?;
         let mut session = session(gpu, MODEL, 64)?;
@@ -345,8 +348,11 @@ fn not_finite(gpu: &Gpu) -> Outcome {
     // Finite, so that the model loads; times anything above 1 they are infinite.
     weights.chunks_exact_mut(4).for_each(|w| w.copy_from_slice(&f32::MAX.to_le_bytes()));
     let model = load(gpu, data)?;
-    let sampler = SamplerOptions { temperature: 1.0, ..Default::default() };
-    for options in [options(4, 3), GenerateOptions { sampler, ..options(4, 1) }] {
+    let drawn = SamplerOptions { temperature: 1.0, ..Default::default() };
+    let by_host = SamplerOptions { top_k: 0, ..drawn.clone() };
+    let samplers = [drawn, by_host].map(|sampler| GenerateOptions { sampler, ..options(4, 3) });
+    let guesses = GenerateOptions { lookup: 4, ..options(4, 3) };
+    for options in samplers.into_iter().chain([options(4, 3), guesses]) {
         let mut session = block_on(model.session(&SessionOptions::default()))?;
         match generate(&mut session, &PROMPT, options) {
             Err(Error::NotFinite { position: 2 }) => {}

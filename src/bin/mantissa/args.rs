@@ -130,12 +130,18 @@ pub struct DecodingArgs {
     /// each. With a repetition penalty, or without a limit on --top-k, the host chooses one by one
     #[arg(long, value_name = "N", default_value = "2")]
     pub in_flight: NonZeroUsize,
+
+    /// Guess up to N tokens from what followed the last ones before, and compute them in one step;
+    /// the text stays the same, and comes faster where it repeats the prompt or itself. Only at
+    /// temperature 0 [default: none]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub lookup: usize,
 }
 
 impl DecodingArgs {
     /// As the library wants it.
     pub fn apply(&self, options: GenerateOptions) -> GenerateOptions {
-        GenerateOptions { in_flight: self.in_flight.get(), ..options }
+        GenerateOptions { in_flight: self.in_flight.get(), lookup: self.lookup, ..options }
     }
 }
 

@@ -37,7 +37,8 @@ pub struct Args {
     max_tokens: usize,
 
     /// Print one JSON object instead of text: text, token_ids, prompt_tokens, load_seconds,
-    /// prefill_seconds, decode_seconds, adapter, driver, peak_memory_bytes
+    /// prefill_seconds, decode_seconds, adapter, driver, peak_memory_bytes; with --lookup,
+    /// guessed_tokens and confirmed_tokens
     #[arg(long)]
     json: bool,
 
@@ -72,6 +73,10 @@ struct Report<'a> {
     adapter: &'a str,
     driver: &'a str,
     peak_memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guessed_tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmed_tokens: Option<usize>,
     /// One for each token.
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<Vec<TokenLogProb>>,
@@ -117,6 +122,10 @@ pub async fn run(args: Args) -> Result<()> {
     let answer = answer(tokenizer, &mut session, &tokens, options, &mut show).await?;
     if json {
         let mut report = report(&engine, &answer);
+        if args.decoding.lookup > 0 {
+            report.guessed_tokens = Some(answer.stats.guessed_tokens);
+            report.confirmed_tokens = Some(answer.stats.confirmed_tokens);
+        }
         report.logprobs = args.logprobs.map(|_| log_probs(tokenizer, &answer)).transpose()?;
         return output::json(&report);
     }
@@ -147,6 +156,8 @@ fn report<'a>(engine: &'a Engine, answer: &'a Answer) -> Report<'a> {
         adapter: &engine.adapter,
         driver: &engine.driver,
         peak_memory_bytes: platform::peak_memory_bytes(),
+        guessed_tokens: None,
+        confirmed_tokens: None,
         logprobs: None,
     }
 }
