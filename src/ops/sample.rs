@@ -4,7 +4,7 @@
 use super::argmax::NOT_FINITE;
 use super::{STEP, top_k};
 use crate::error::Result;
-use crate::gpu::{Access, Binding, Buffer, Op, PlanBuilder, Variant, params, part};
+use crate::gpu::{Access, Binding, Buffer, Grid, Op, PlanBuilder, Variant, params, part};
 
 params! {
     /// Where in y the token goes.
@@ -27,6 +27,9 @@ pub static OP: Op = Op {
 };
 
 const LANES: u32 = 64;
+
+/// One, for at most [`top_k::MAX_K`] candidates.
+pub const WORKGROUPS: Grid = [1, 1, 1];
 
 /// All candidates are kept by top-p.
 const ALL: u32 = u32::MAX;
@@ -58,7 +61,8 @@ pub struct Choice {
 impl Choice {
     /// Keeps the best `count` (from 1 to [`top_k::MAX_K`]), of these the best whose probabilities
     /// reach `top_p`, of these the ones at least `min_p` as likely as the best; draws at a temperature
-    /// above 0. Values out of range are drawn into it.
+    /// above 0. Values out of range are
+    /// taken as the nearest in it.
     pub fn new(seed: u64, count: usize, top_p: f32, min_p: f32, temperature: f32) -> Self {
         let unit = (2.0 * std::f64::consts::LOG2_E) * 2f64.powi(26);
         // Below it, any difference of logits of usual size decides anyway.
@@ -93,7 +97,7 @@ pub fn record(
 ) -> Result<()> {
     let variant = Variant::of(&[("LANES", LANES.into()), ("WIDTH", width as f64)]);
     let buffers = [step, choice, candidates, y];
-    plan.dispatch(&OP, variant, &Params { to: to as u32 }, &buffers, [1, 1, 1])
+    plan.dispatch(&OP, variant, &Params { to: to as u32 }, &buffers, WORKGROUPS)
 }
 
 /// The same in plain Rust, bit for bit: a token from candidates (bits and places, best first) as number

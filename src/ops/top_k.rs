@@ -1,7 +1,7 @@
 //! The k largest values of a row and where they stand: candidates of sampling.
 
 use super::check_loop;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Access, Binding, Buffer, Grid, Op, PlanBuilder, Variant, params, part};
 
 params! {
@@ -37,12 +37,17 @@ const CHUNK: usize = 4096;
 /// A workgroup for each chunk of the row.
 ///
 /// # Errors
-/// [`Error::Limit`](crate::Error::Limit) where merging the chunks' lists would loop too long.
+/// [`Error::Shape`] for a k of 0 or above [`MAX_K`], [`Error::Limit`] where merging the chunks' lists
+/// would loop too long.
 pub fn workgroups(cols: usize, k: usize) -> Result<Grid> {
+    if !(1..=MAX_K).contains(&k) {
+        let (expected, got) = (format!("a k from 1 to {MAX_K}"), k.to_string());
+        return Err(Error::Shape { op: "top_k", expected, got });
+    }
     let chunks = cols.div_ceil(CHUNK);
-    // Five passes over a lane's run, and what does not grow with the row.
+    // Five passes over a lane's run, and what does not grow with the row: some 1,000.
     let (own, merged) = (CHUNK / LANES, (chunks * k).div_ceil(LANES));
-    check_loop("top_k", 5 * own.max(merged) as u64 + 2048)?;
+    check_loop("top_k", 5 * own.max(merged) as u64 + 1024)?;
     Ok([chunks as u32, 1, 1])
 }
 
@@ -70,11 +75,8 @@ pub fn record(
     y: &Buffer,
 ) -> Result<()> {
     let grid = workgroups(cols, k)?;
-    let variant = Variant::of(&[
-        ("LANES", LANES as f64),
-        ("CHUNK", CHUNK as f64),
-        ("WIDTH", k.min(MAX_K) as f64),
-    ]);
+    let variant =
+        Variant::of(&[("LANES", LANES as f64), ("CHUNK", CHUNK as f64), ("WIDTH", k as f64)]);
     let chunks = cols.div_ceil(CHUNK);
     let to = if chunks > 1 { scratch } else { y };
     let params = Params { entries: cols as u32 };

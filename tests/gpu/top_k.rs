@@ -50,7 +50,8 @@ fn ties(gpu: &Gpu) -> Outcome {
     }
     // Keys that differ in the first, the second or the last digit alone.
     for shift in [0, 9, 10, 20, 21, 30] {
-        let flip = |i: usize| f32::from_bits(0x3f80_0000 ^ (((i % 3 == 0) as u32) << shift));
+        let flip =
+            |i: usize| f32::from_bits(0x3f80_0000 ^ (u32::from(i.is_multiple_of(3)) << shift));
         check(gpu, &format!("bit {shift}"), &(0..5000).map(flip).collect::<Vec<_>>(), 64)?;
     }
     Ok(())
@@ -91,6 +92,10 @@ fn extremes(gpu: &Gpu) -> Outcome {
 
 /// The rest of the list is −inf, nowhere.
 fn fewer(gpu: &Gpu) -> Outcome {
+    for k in [0, 257] {
+        let refused = check(gpu, "k", &[1.0; 300], k).is_err();
+        assert!(refused, "{k} of 300");
+    }
     let (_, places) = reference(&[1.0, 2.0], 4);
     assert_eq!(places, [1, 0, NONE, NONE]);
     check(gpu, "2", &[1.0, 2.0], 64)?;

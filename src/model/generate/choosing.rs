@@ -36,7 +36,7 @@ pub(super) enum Chooser {
     /// The device draws from the best tokens.
     Drawn(Choice),
     /// The host looks at all tokens, one step after the other.
-    Host(Sampler),
+    Host(Box<Sampler>),
 }
 
 /// Lists of candidates are as long as the shortest of these that will do, so that few plans are made.
@@ -49,7 +49,7 @@ impl Chooser {
         Ok(match options.choice() {
             _ if options.takes_best() => Self::Best,
             Some(choice) => Self::Drawn(choice),
-            None => Self::Host(Sampler::new(options.clone())?),
+            None => Self::Host(Box::new(Sampler::new(options.clone())?)),
         })
     }
 
