@@ -31,7 +31,9 @@ pub struct SamplerOptions {
     pub repeat_penalty: f32,
     /// How many of the last tokens are recent; 0 penalises none.
     pub repeat_last_n: usize,
-    /// The same seed, logits and tokens give the same choices on every machine.
+    /// The same seed, logits and tokens give the same choices on every machine. What the device draws
+    /// depends on the seed and the place in the context alone, so it is not another where an answer is
+    /// cut; [`Sampler`] draws one number after the other.
     pub seed: u64,
 }
 
