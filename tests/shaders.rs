@@ -12,6 +12,7 @@ use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
 use mantissa::gpu::{Access, Caps, Class, Linked, Op, Part, Variant, link_op, link_parts};
 use mantissa::ops::attention::Tile;
 use mantissa::ops::kv::KvShape;
+use mantissa::ops::sample::Choice;
 use mantissa::ops::softmax::{Layout, Split};
 use mantissa::ops::{self, MAX_LOOP, OPS, STEP_WORDS};
 use naga::back::PipelineConstants;
@@ -163,6 +164,10 @@ fn uniforms_have_the_layout_that_rust_gives_them() {
             let found = layout(&module, "params");
             return Err(format!("{}: Params is {found:?}, in Rust {params:?}", kernel.name()));
         }
+        let choice = layout(&module, "choice").map(|(_, size)| size);
+        if choice.is_some_and(|size| size != Choice::WORDS * 4) {
+            return Err(format!("{}: Choice takes {choice:?} bytes", kernel.name()));
+        }
         let step = vec![("position".to_string(), 0), ("rows".to_string(), 4)];
         match layout(&module, "step") {
             Some(found) if found != (step, STEP_WORDS * 4) => {
@@ -208,6 +213,8 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
                 ("ACCUMULATE", 1.0),
             ],
         ],
+        "sample" => &[&[("WIDTH", 64.0)], &[("WIDTH", 256.0)]],
+        "top_k" => &[&[("WIDTH", 64.0)], &[("WIDTH", 256.0), ("MERGE", 1.0)]],
         _ => &[&[]],
     };
     let variant = |list: &&[(&'static str, f64)]| match (kernel.format, kernel.op.formats) {
@@ -383,7 +390,9 @@ const WIDEST: u32 = 65_535;
 fn grids_stay_within_the_limit_at_the_largest_shapes() {
     let (vocabulary, wide, rows) = (262_144, 28_672, 2_048);
     let mut grids = vec![
-        ("argmax", ops::argmax::workgroups(vocabulary).expect("argmax")),
+        ("argmax", ops::argmax::workgroups((1, vocabulary)).expect("argmax")),
+        ("top_k", ops::top_k::workgroups(vocabulary, ops::top_k::MAX_K).expect("top_k")),
+        ("sample", ops::sample::WORKGROUPS),
         ("glu", ops::glu::workgroups(wide, rows)),
         ("rms_norm", ops::rms_norm::workgroups(rows)),
     ];
@@ -478,8 +487,19 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
 
     // argmax, LANES 256: one loop over the row, and 8 halvings.
     let argmax = |cols: usize| (cols.div_ceil(256) + 8) as u64;
-    let largest = boundary(|cols| ops::argmax::workgroups(cols).is_ok());
+    let largest = boundary(|cols| ops::argmax::workgroups((1, cols)).is_ok());
     assert!(argmax(largest) <= MAX_LOOP && argmax(largest + 1) > MAX_LOOP, "argmax {largest}");
+
+    // top_k, merging: a lane clears 8 bins three times, runs over its entries, and adds a sum of 16;
+    // lane 0 walks up to 128 sums and 16 bins; two more runs, a loop over the lanes, and one entry's
+    // rank among 256. sample: lane 0 goes three times through at most 256 candidates.
+    let k = ops::top_k::MAX_K;
+    let top_k = |cols: usize| {
+        let run = (cols.div_ceil(4096) * k).div_ceil(256);
+        (3 * (8 + run + 17 + 128 + 16) + 2 * run + 256 + 1 + 256) as u64
+    };
+    let largest = boundary(|cols| ops::top_k::workgroups(cols, k).is_ok());
+    assert!(top_k(largest) <= MAX_LOOP && largest >= 1 << 25, "top_k {largest}");
 
     // attention: before and after, loops over the queries (one within over the other teams); for each
     // tile of positions itself, three loops over the queries, the chunks with their eights and those

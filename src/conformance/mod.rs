@@ -4,6 +4,7 @@
 
 mod attention;
 mod bound;
+mod choosing;
 mod packed;
 mod random;
 mod rows;
@@ -37,6 +38,8 @@ enum Kind {
     RmsNorm { rows: usize, cols: usize },
     Glu { rows: usize, cols: usize, activation: Activation },
     Argmax { cols: usize },
+    TopK { cols: usize, k: usize },
+    Sample { width: usize },
     Rope(attention::Rope),
     KvAppend(attention::Append),
     Attention(attention::Shape),
@@ -97,6 +100,8 @@ impl fmt::Display for Case {
             Kind::RmsNorm { rows, cols } => write!(f, "{rows}×{cols}"),
             Kind::Glu { rows, cols, activation } => write!(f, "{rows}×{cols}, {activation:?}"),
             Kind::Argmax { cols } => write!(f, "{cols}"),
+            Kind::TopK { cols, k } => write!(f, "{k} of {cols}"),
+            Kind::Sample { width } => write!(f, "of {width}"),
             Kind::Rope(shape) => shape.fmt(f),
             Kind::KvAppend(shape) => shape.fmt(f),
             Kind::Attention(shape) => shape.fmt(f),
@@ -122,7 +127,9 @@ impl Case {
             }
             Kind::RmsNorm { rows, cols } => rows::rms_norm(gpu, (rows, cols)).await,
             Kind::Glu { rows, cols, activation } => rows::glu(gpu, (rows, cols), activation).await,
-            Kind::Argmax { cols } => rows::argmax(gpu, cols).await,
+            Kind::Argmax { cols } => choosing::argmax(gpu, cols).await,
+            Kind::TopK { cols, k } => choosing::top_k(gpu, cols, k).await,
+            Kind::Sample { width } => choosing::sample(gpu, width).await,
             Kind::Rope(shape) => attention::rope(gpu, shape).await,
             Kind::KvAppend(shape) => attention::kv_append(gpu, format()?, shape).await,
             Kind::Attention(shape) => attention::attention(gpu, format()?, shape).await,
@@ -167,6 +174,9 @@ pub fn cases() -> Vec<Case> {
         }
     }
     cases.extend([257, 49_152].map(|cols| plain("argmax", Kind::Argmax { cols })));
+    let top_k = [(257, 64), (49_152, 64), (49_152, 256)];
+    cases.extend(top_k.map(|(cols, k)| plain("top_k", Kind::TopK { cols, k })));
+    cases.extend([64, 256].map(|width| plain("sample", Kind::Sample { width })));
     cases.extend(attention::ROPES.map(|shape| plain("rope", Kind::Rope(shape))));
     cases.extend(attention::SHAPES.map(|shape| plain("attention", Kind::Attention(shape))));
     cases.push(plain("attention_combine", Kind::Attention(attention::SPLIT)));

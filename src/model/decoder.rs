@@ -14,8 +14,10 @@ use crate::ops::attention::{self, Attention};
 use crate::ops::glu::Activation;
 use crate::ops::kv::Kv;
 use crate::ops::matmul::Fused;
+use crate::ops::sample::Choice;
 use crate::ops::softmax::{self, Softmax, Tensors};
-use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, rms_norm, rope};
+use crate::ops::top_k::MAX_K;
+use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, rms_norm, rope, sample, top_k};
 
 /// Which rows of a step go through the output matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,8 +28,29 @@ pub enum Head {
     Last,
     /// The same, and the logarithms of its probabilities.
     LogProbs,
+    /// The last row; a token drawn from so many of the best (`ops::sample`) takes the best one's place.
+    /// With or without the logarithms of its probabilities.
+    Drawn(usize, bool),
+    /// All rows; the best token of each is left in `best`.
+    Best,
     /// All rows.
     All,
+}
+
+impl Head {
+    /// Rows of `rows` that go through the output matrix.
+    fn rows(self, rows: usize) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Last | Self::LogProbs | Self::Drawn(..) => 1,
+            Self::Best | Self::All => rows,
+        }
+    }
+
+    /// Whether it computes a row of log-probabilities.
+    pub fn log_probs(self) -> bool {
+        matches!(self, Self::LogProbs | Self::Drawn(_, true))
+    }
 }
 
 /// Plans that are kept at once; the rarest to be needed again are remainders of prompts.
@@ -68,6 +91,10 @@ struct Scratch {
     logit_rows: usize,
     log_probs: Buffer,
     log_sum: Buffer,
+    choice: Buffer,
+    best: Buffer,
+    lists: Buffer,
+    candidates: Buffer,
 }
 
 impl Scratch {
@@ -88,6 +115,15 @@ impl Scratch {
             logit_rows: 1,
             log_probs: Buffer::new(gpu, "log-probabilities", config.vocabulary).await?,
             log_sum: Buffer::new(gpu, "log-sum-exp", 1).await?,
+            choice: Buffer::uniform(gpu, "choice", Choice::WORDS).await?,
+            best: Buffer::new(gpu, "best tokens", chunk).await?,
+            lists: Buffer::new(
+                gpu,
+                "top-k of chunks",
+                top_k::scratch_words(config.vocabulary, MAX_K),
+            )
+            .await?,
+            candidates: Buffer::new(gpu, "candidates", top_k::list_words(MAX_K)).await?,
         })
     }
 }
@@ -124,12 +160,19 @@ impl Decoder {
         self.cache.shape.positions
     }
 
+    /// Tokens that it knows.
+    pub fn vocabulary(&self) -> usize {
+        self.config.vocabulary
+    }
+
     /// What it takes of the device's memory.
     pub fn memory(&self) -> SessionMemory {
         let s = &self.scratch;
         let activations = [&s.residual, &s.normed, &s.qkv, &s.attended, &s.gate_up, &s.activated];
         let others = [&s.step, &s.ids, &s.logits, &s.log_probs, &s.log_sum, &self.rope_table];
-        let scratch = activations.iter().chain(&others).map(|buffer| buffer.size()).sum();
+        let choosing = [&s.choice, &s.best, &s.lists, &s.candidates];
+        let others = others.iter().chain(&choosing);
+        let scratch = activations.iter().chain(others).map(|buffer| buffer.size()).sum();
         SessionMemory { kv_cache: self.cache.bytes(), scratch }
     }
 
@@ -146,6 +189,16 @@ impl Decoder {
     /// After [`Head::LogProbs`], a row of log-probabilities, and its log-sum-exp.
     pub fn log_probs(&self) -> [&Buffer; 2] {
         [&self.scratch.log_probs, &self.scratch.log_sum]
+    }
+
+    /// The best token of each row, after [`Head::Best`].
+    pub fn best(&self) -> &Buffer {
+        &self.scratch.best
+    }
+
+    /// Says how [`Head::Drawn`] draws, from the next submit on.
+    pub fn choose_by(&self, choice: &Choice) {
+        self.scratch.choice.write(0, &[*choice]);
     }
 
     /// Puts a step's place in the context where its plan reads it. To be called before each submit.
@@ -167,17 +220,14 @@ impl Decoder {
         if let Some(recorded) = self.plans.get(&(rows, head)) {
             return Ok(recorded.plan.clone());
         }
-        if head == Head::All && self.scratch.logit_rows < rows {
+        if self.scratch.logit_rows < head.rows(rows) {
             let words = rows * ops::stride(self.config.vocabulary);
             self.scratch.logits = Buffer::new(&self.gpu, "logits", words).await?;
             self.scratch.logit_rows = rows;
             self.plans.clear();
         }
         let attention = self.attention(rows).await?;
-        let softmax = match head {
-            Head::LogProbs => Some(self.log_softmax().await?),
-            _ => None,
-        };
+        let softmax = if head.log_probs() { Some(self.log_softmax().await?) } else { None };
         let recorded = self.record(rows, head, &attention, softmax.as_ref())?;
         let plan = Arc::new(recorded.build(progress).await?);
         if self.plans.len() >= MAX_PLANS {
@@ -225,14 +275,7 @@ impl Decoder {
             self.record_attention(&mut plan, layer, cache, (attention, rows))?;
             self.record_ffn(&mut plan, layer, rows)?;
         }
-        match head {
-            Head::None => {}
-            Head::Last | Head::LogProbs => {
-                self.record_head(&mut plan, rows - 1, 1)?;
-                argmax::record(&mut plan, &s.logits, self.config.vocabulary, &s.ids, 0)?;
-            }
-            Head::All => self.record_head(&mut plan, 0, rows)?,
-        }
+        self.record_head(&mut plan, rows, head)?;
         if let Some(log_softmax) = log_softmax {
             let log_sum_exp = Some(&s.log_sum);
             let tensors = Tensors { x: &s.logits, mask: None, y: &s.log_probs, log_sum_exp };
@@ -298,13 +341,30 @@ impl Decoder {
         record_linear(plan, &layer.down, Normed::plain(&s.activated, rows), None, self.residual())
     }
 
-    fn record_head(&self, plan: &mut PlanBuilder, row: usize, rows: usize) -> Result<()> {
-        let s = &self.scratch;
-        let normed = self.record_norm(plan, (&s.residual, row, rows), &self.weights.norm)?;
-        let stride = ops::stride(self.config.vocabulary);
+    /// The logits of the last rows, and what is chosen by them.
+    fn record_head(&self, plan: &mut PlanBuilder, of: usize, head: Head) -> Result<()> {
+        let (s, vocabulary) = (&self.scratch, self.config.vocabulary);
+        let rows = head.rows(of);
+        if rows == 0 {
+            return Ok(());
+        }
+        let normed = self.record_norm(plan, (&s.residual, of - rows, rows), &self.weights.norm)?;
+        let stride = ops::stride(vocabulary);
         let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
         let fused = Fused { norm: normed.norm, ..Fused::default() };
-        matmul::record_fused(plan, self.weights.head(), normed.x, fused, out)
+        matmul::record_fused(plan, self.weights.head(), normed.x, fused, out)?;
+        match head {
+            Head::None | Head::All => Ok(()),
+            Head::Last | Head::LogProbs => {
+                argmax::record(plan, &s.logits, (1, vocabulary), &s.ids, 0)
+            }
+            Head::Best => argmax::record(plan, &s.logits, (rows, vocabulary), &s.best, 0),
+            Head::Drawn(width, _) => {
+                top_k::record(plan, &s.logits, (vocabulary, width), &s.lists, &s.candidates)?;
+                let uniforms = (&s.step, &s.choice);
+                sample::record(plan, uniforms, (&s.candidates, width), &s.ids, 0)
+            }
+        }
     }
 
     /// Normed rows: left to the multiplication that reads them, where that costs it little.

@@ -188,6 +188,8 @@ impl Session {
         if wanted > context {
             return Err(Error::ContextFull { tokens: wanted, context });
         }
+        // What an answer computed ahead and never received is no part of the conversation.
+        self.fed = self.fed.min(self.tokens.len());
         self.tokens.extend_from_slice(tokens);
         Ok(())
     }
@@ -235,9 +237,27 @@ impl Session {
         })
     }
 
+    /// Submits a step that feeds the last token, and behind it tokens that may come next.
+    pub(super) async fn feed_draft(
+        &mut self,
+        draft: &[u32],
+        head: Head,
+        after: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Submission> {
+        let first = self.tokens.len() - 1;
+        let rows = [&self.tokens[first..], draft].concat();
+        let plan = self.decoder.plan(rows.len(), head, &mut |_, _| {}).await?;
+        self.decoder.ids().write(0, &rows);
+        self.decoder.place(first, rows.len());
+        self.model.gpu().submit("decoder step", |encoder| {
+            plan.encode(encoder);
+            after(encoder);
+        })
+    }
+
     /// Rows that a step may have: the logits of all of them must fit one binding.
-    fn chunk_rows(&self, head: Head) -> usize {
-        if head != Head::All {
+    pub(super) fn chunk_rows(&self, head: Head) -> usize {
+        if !matches!(head, Head::All | Head::Best) {
             return self.options.chunk;
         }
         let limits = self.model.gpu().limits();

@@ -17,7 +17,9 @@ pub mod matrix;
 pub mod quantize;
 pub mod rms_norm;
 pub mod rope;
+pub mod sample;
 pub mod softmax;
+pub mod top_k;
 
 pub use matrix::{Matrix, Placement};
 
@@ -36,7 +38,9 @@ pub static OPS: &[&Op] = &[
     &quantize::OP,
     &rms_norm::OP,
     &rope::OP,
+    &sample::OP,
     &softmax::OP,
+    &top_k::OP,
 ];
 
 /// Pairs, shared by softmax, attention and glu.

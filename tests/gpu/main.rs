@@ -24,8 +24,10 @@ mod program;
 mod quantize;
 mod rms_norm;
 mod rope;
+mod sample;
 mod softmax;
 mod support;
+mod top_k;
 
 use std::sync::Arc;
 
@@ -48,7 +50,9 @@ const SUITES: &[Suite] = &[
     ("quantize", quantize::trials),
     ("rms_norm", rms_norm::trials),
     ("rope", rope::trials),
+    ("sample", sample::trials),
     ("softmax", softmax::trials),
+    ("top_k", top_k::trials),
 ];
 
 /// What runs for every number format, and what takes long, on devices with nothing masked off: the

@@ -1,6 +1,8 @@
 //! Whole models: the golden files against llama-shaped logits in f64, however a prompt is cut and
 //! however many steps are in flight; and what goes wrong on the way.
 
+mod decoding;
+
 use std::sync::Arc;
 
 use mantissa::gpu::{Gpu, GpuOptions};
@@ -67,12 +69,13 @@ pub fn trials() -> Vec<(String, Case)> {
     let logits = chunks.map(|chunk| {
         case(format!("logits in chunks of {chunk}"), move |gpu| logits_are_right(gpu, chunk))
     });
-    let others: [(&str, fn(&Gpu) -> Outcome); 12] = [
+    let others: [(&str, fn(&Gpu) -> Outcome); 13] = [
         ("greedy is the best logit, however many steps are in flight", greedy),
         ("log-probabilities are log-softmax of the logits", log_probabilities),
         ("a cache in few bits is another model's, nearly", cache_formats),
         ("an answer can be continued", continued),
         ("a stop token ends it and leaves no trace", stopped),
+        ("an answer that is left leaves no trace", left),
         ("a seed decides", seeded),
         ("the context ends it", context_ends),
         ("prompts that cannot be", bad_prompts),
@@ -82,7 +85,7 @@ pub fn trials() -> Vec<(String, Case)> {
         ("a type that is not known is refused", unknown_type),
     ];
     let others = others.map(|(name, work)| case(name, work));
-    logits.into_iter().chain(others).collect()
+    logits.into_iter().chain(others).chain(decoding::trials()).collect()
 }
 
 fn logits_are_right(gpu: &Gpu, chunk: usize) -> Outcome {
@@ -160,7 +163,8 @@ fn greedy(gpu: &Gpu) -> Outcome {
 /// logits are the same; greedy and sampled, the ids are those that come without.
 fn log_probabilities(gpu: &Gpu) -> Outcome {
     let sampler = SamplerOptions { seed: 3, ..Default::default() };
-    for sampler in [SamplerOptions::greedy(), sampler] {
+    let by_host = SamplerOptions { top_k: 0, ..sampler.clone() };
+    for sampler in [SamplerOptions::greedy(), sampler, by_host] {
         let options = GenerateOptions { sampler, ..options(9, 3) };
         let (want, _) = generate(&mut session(gpu, MODEL, 1)?, &PROMPT, options.clone())?;
         let mut session = session(gpu, MODEL, 1)?;
@@ -262,6 +266,28 @@ fn stopped(gpu: &Gpu) -> Outcome {
     expect("rest", &rest, &want[before..].to_vec())
 }
 
+/// Steps that were ahead when an answer was given up are no part of the conversation, whatever comes
+/// next.
+fn left(gpu: &Gpu) -> Outcome {
+    let (all, _) = generate(&mut session(gpu, MODEL, 64)?, &PROMPT, options(3, 1))?;
+    let next = [60, 61, 62, 63];
+    let tokens: Vec<u32> = PROMPT.into_iter().chain(all).chain(next).collect();
+    let mut want = Vec::new();
+    block_on(session(gpu, MODEL, 64)?.logits(&tokens, &mut |_, row| want = row.to_vec()))?;
+    let mut session = session(gpu, MODEL, 64)?;
+    let mut generation = session.generate(&PROMPT, options(40, 8));
+    for _ in 0..3 {
+        block_on(generation.next())?;
+    }
+    drop(generation);
+    let mut got = (0, Vec::new());
+    block_on(session.logits(&next, &mut |at, row| got = (at, row.to_vec())))?;
+    expect("last position", &got.0, &(tokens.len() - 1))?;
+    let error = got.1.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    // Logits of this model are a few units; sums may be in another order.
+    expect("near the same logits", &(error < 1e-3), &true)
+}
+
 fn seeded(gpu: &Gpu) -> Outcome {
     let sample = |seed, top_k| -> Result<Vec<u32>> {
         let sampler = SamplerOptions {
@@ -283,11 +309,19 @@ fn seeded(gpu: &Gpu) -> Outcome {
 }
 
 fn context_ends(gpu: &Gpu) -> Outcome {
-    let mut session = session(gpu, MODEL, 64)?;
-    let (ids, finish) = generate(&mut session, &PROMPT, options(1000, 3))?;
-    expect("finish", &finish, &Some(Finish::Context))?;
-    // The last token is known, but there is no place to feed it.
-    expect("length", &(PROMPT.len() + ids.len()), &65)
+    let mut first = None;
+    for in_flight in [1, 3, 8, 100] {
+        let mut session = session(gpu, MODEL, 64)?;
+        let (ids, finish) = generate(&mut session, &PROMPT, options(1000, in_flight))?;
+        expect("finish", &finish, &Some(Finish::Context))?;
+        // The last token is known, but there is no place to feed it.
+        expect("length", &(PROMPT.len() + ids.len()), &65)?;
+        expect("ids", &ids, first.get_or_insert(ids.clone()))?;
+        session.truncate(60);
+        let (again, _) = generate(&mut session, &[], options(1000, 2))?;
+        expect("the end again", &again, &ids[57..].to_vec())?;
+    }
+    Ok(())
 }
 
 fn bad_prompts(gpu: &Gpu) -> Outcome {
@@ -314,8 +348,11 @@ fn not_finite(gpu: &Gpu) -> Outcome {
     // Finite, so that the model loads; times anything above 1 they are infinite.
     weights.chunks_exact_mut(4).for_each(|w| w.copy_from_slice(&f32::MAX.to_le_bytes()));
     let model = load(gpu, data)?;
-    let sampler = SamplerOptions { temperature: 1.0, ..Default::default() };
-    for options in [options(4, 3), GenerateOptions { sampler, ..options(4, 1) }] {
+    let drawn = SamplerOptions { temperature: 1.0, ..Default::default() };
+    let by_host = SamplerOptions { top_k: 0, ..drawn.clone() };
+    let samplers = [drawn, by_host].map(|sampler| GenerateOptions { sampler, ..options(4, 3) });
+    let guesses = GenerateOptions { lookup: 4, ..options(4, 3) };
+    for options in samplers.into_iter().chain([options(4, 3), guesses]) {
         let mut session = block_on(model.session(&SessionOptions::default()))?;
         match generate(&mut session, &PROMPT, options) {
             Err(Error::NotFinite { position: 2 }) => {}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::{GpuOptions, Without};
+use mantissa::model::GenerateOptions;
 use mantissa::model::sampler::SamplerOptions;
 use mantissa::ops::kv::can_hold;
 
@@ -118,6 +119,29 @@ impl SamplingArgs {
             repeat_last_n: self.repeat_last_n,
             seed: self.seed,
         }
+    }
+}
+
+/// How tokens are computed, which changes nothing about what they are.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Decoding")]
+pub struct DecodingArgs {
+    /// Tokens that may be on the device at once, each fed to the next without the host; 1 waits for
+    /// each. With a repetition penalty, or without a limit on --top-k, the host chooses one by one
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub in_flight: NonZeroUsize,
+
+    /// Guess up to N tokens from what followed the last ones before, and compute them in one step;
+    /// the text stays the same, and comes faster where it repeats the prompt or itself. Only at
+    /// temperature 0 [default: none]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub lookup: usize,
+}
+
+impl DecodingArgs {
+    /// As the library wants it.
+    pub fn apply(&self, options: GenerateOptions) -> GenerateOptions {
+        GenerateOptions { in_flight: self.in_flight.get(), lookup: self.lookup, ..options }
     }
 }
 

@@ -142,7 +142,8 @@ pub async fn answer(
 impl Answer {
     /// The closing line.
     pub fn summary(&self, adapter: &str) -> String {
-        let Stats { prompt_tokens, prefill_seconds, decoded_tokens, decode_seconds } = self.stats;
+        let Stats { prompt_tokens, prefill_seconds, decoded_tokens, decode_seconds, .. } =
+            self.stats;
         format!(
             "{prompt_tokens} prompt tokens at {:.1} tok/s, {} tokens at {:.1} tok/s, on {adapter}",
             rate(prompt_tokens, prefill_seconds),
