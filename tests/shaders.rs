@@ -209,7 +209,7 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
             ],
         ],
         "matmul_q8" => &[
-            &[("LANES", 8.0), ("SPLIT", 1.0), ("TILE_M", 16.0), ("ROW_TILE", 8.0)],
+            &[("LANES", 8.0), ("SPLIT", 1.0), ("TILE_M", 16.0), ("ROW_TILE", 8.0), ("EIGHT", 1.0)],
             &[("LANES", 64.0), ("SPLIT", 16.0), ("TILE_M", 1.0), ("BIAS", 1.0)],
             &[("LANES", 64.0), ("SPLIT", 4.0), ("TILE_M", 16.0), ("ACCUMULATE", 1.0)],
         ],
@@ -537,12 +537,14 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
     // matmul_q8: per chunk its own loop and TILE_M rows; then as matmul.
     for (lanes, split) in [(8, 1), (64, 16), (64, 4)] {
         for m in [1, 2, 4, 8, 16] {
-            let tile = ops::matmul_q8::Tile { lanes, split, m };
-            let exact =
-                |chunks: usize| chunks.div_ceil(split) * (1 + m) + m * (1 + 1 + 4 + (split - 1));
-            let takes = |chunks| ops::matmul_q8::workgroups(&tile, chunks, 1, m).is_ok();
-            let largest = boundary(takes);
-            assert!(exact(largest) as u64 <= MAX_LOOP, "{tile:?} takes {largest} chunks");
+            for rows in [4, 8] {
+                let tile = ops::matmul_q8::Tile { lanes, split, m, rows };
+                let stores = rows / 4 * (4 + (split - 1));
+                let exact = |chunks: usize| chunks.div_ceil(split) * (1 + m) + m * (1 + 1 + stores);
+                let takes = |chunks| ops::matmul_q8::workgroups(&tile, chunks, 1, m).is_ok();
+                let largest = boundary(takes);
+                assert!(exact(largest) as u64 <= MAX_LOOP, "{tile:?} takes {largest} chunks");
+            }
         }
     }
 

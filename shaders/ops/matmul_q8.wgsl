@@ -2,13 +2,15 @@
 // within a chunk are dot4I8Packed, exact; y is the f32 sum over the chunks of d·scale·Σ, and of m·Σx
 // where the format has a minimum.
 //
-// Lanes and rows are laid out as in matmul. Every f32 operation is rounded by itself (lib/separate)
+// A lane owns 4 or 8 rows of W and TILE_M of x; SPLIT lanes share the same rows, as in matmul. Every f32 operation is rounded by itself (lib/separate)
 // and their order is fixed: chunks part, part + SPLIT, ..; then the parts from the first. So the bits
 // are those of the CPU's twin, on every device, wherever they are finite.
 
 override LANES: u32 = 64u;
 override SPLIT: u32 = 16u;
 override TILE_M: u32 = 1u;
+// Whether a lane owns eight rows of W, where loads of x are dear, or four.
+override EIGHT: bool = false;
 // Whether to add to what is in y (a residual), and whether to add a bias per column.
 override ACCUMULATE: bool = false;
 override BIAS: bool = false;
@@ -53,67 +55,101 @@ fn store(m: u32, row: u32, value: f32) {
     y[to] = sum;
 }
 
-// Σ scale·(code − zero)·q over a chunk, below 2^24; `sums` are those of q, whole and first half.
-fn dot(w: Integers, even: vec4<u32>, odd: vec4<u32>, sums: vec2<i32>) -> i32 {
-    let front = dot4I8Packed(w.even.x, even.x) + dot4I8Packed(w.odd.x, odd.x)
-        + dot4I8Packed(w.even.y, even.y) + dot4I8Packed(w.odd.y, odd.y);
-    let back = dot4I8Packed(w.even.z, even.z) + dot4I8Packed(w.odd.z, odd.z)
-        + dot4I8Packed(w.even.w, even.w) + dot4I8Packed(w.odd.w, odd.w);
-    return w.scales.x * (front - w.zero * sums.y) + w.scales.y * (back - w.zero * (sums.x - sums.y));
+// A chunk of a row of x, as quantize_q8 leaves it.
+struct Chunk { even: vec4<u32>, odd: vec4<u32>, d: f32, sum: i32, half_sum: i32, scaled: f32 }
+
+fn load_chunk(m: u32, c: u32) -> Chunk {
+    let at = (min(m, params.m - 1u) * params.chunks + c) * 3u;
+    let about = q8[at + 2u];
+    return Chunk(
+        q8[at], q8[at + 1u], bitcast<f32>(about.x), bitcast<i32>(about.y), bitcast<i32>(about.z),
+        bitcast<f32>(about.w));
+}
+
+// Σ scale·(code − zero)·q over a chunk: below 2^24, and so exact as an f32.
+fn dot_chunk(w: Integers, x: Chunk) -> i32 {
+    let front = dot4I8Packed(w.even.x, x.even.x) + dot4I8Packed(w.odd.x, x.odd.x)
+        + dot4I8Packed(w.even.y, x.even.y) + dot4I8Packed(w.odd.y, x.odd.y);
+    let back = dot4I8Packed(w.even.z, x.even.z) + dot4I8Packed(w.odd.z, x.odd.z)
+        + dot4I8Packed(w.even.w, x.even.w) + dot4I8Packed(w.odd.w, x.odd.w);
+    return w.scales.x * (front - w.zero * x.half_sum)
+        + w.scales.y * (back - w.zero * (x.sum - x.half_sum));
+}
+
+// A chunk of four rows of W.
+struct Four { a: Integers, b: Integers, c: Integers, d: Integers }
+
+fn load_four(rows: vec4<u32>, c: u32) -> Four {
+    let safe = min(rows, vec4<u32>(params.rows - 1u));
+    return Four(
+        integers(load_block(safe.x, c)), integers(load_block(safe.y, c)),
+        integers(load_block(safe.z, c)), integers(load_block(safe.w, c)));
+}
+
+fn add(sum: vec4<f32>, w: Four, x: Chunk) -> vec4<f32> {
+    let dots = vec4<i32>(dot_chunk(w.a, x), dot_chunk(w.b, x), dot_chunk(w.c, x), dot_chunk(w.d, x));
+    let step = separate(vec4<f32>(w.a.d, w.b.d, w.c.d, w.d.d) * x.d, params.opaque_zero);
+    let products = separate(step * vec4<f32>(dots), params.opaque_zero);
+    if !HAS_MINIMUM {
+        return sum + products;
+    }
+    let least = vec4<f32>(w.a.m, w.b.m, w.c.m, w.d.m) * x.scaled;
+    return sum + products + separate(least, params.opaque_zero);
+}
+
+// Adds up what the lanes that share rows have, and stores it.
+fn finish(m: u32, rows: vec4<u32>, lane: u32, own: vec4<f32>) {
+    let part = lane % SPLIT;
+    var sum = own;
+    if SPLIT > 1u {
+        partial[lane] = sum;
+        workgroupBarrier();
+        if part == 0u {
+            for (var i = 1u; i < SPLIT; i++) {
+                sum += partial[lane + i];
+            }
+        }
+        workgroupBarrier();
+    }
+    if part == 0u {
+        for (var i = 0u; i < 4u; i++) {
+            store(m, rows[i], sum[i]);
+        }
+    }
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let width = LANES / SPLIT;
-    let part = lane % SPLIT;
-    let row = group.x * width * 4u + lane / SPLIT;
+    let row = group.x * width * select(4u, 8u, EIGHT) + lane / SPLIT;
     let rows = vec4<u32>(row, row + width, row + 2u * width, row + 3u * width);
-    let safe = min(rows, vec4<u32>(params.rows - 1u));
+    let more_rows = rows + vec4<u32>(4u * width);
     let first_m = group.y * TILE_M;
 
     var sums: array<vec4<f32>, MAX_TILE_M>;
+    var more: array<vec4<f32>, MAX_TILE_M>;
     for (var m = 0u; m < TILE_M; m++) {
         sums[m] = vec4<f32>();
+        more[m] = vec4<f32>();
     }
-    for (var c = part; c < params.chunks; c += SPLIT) {
-        let w0 = integers(load_block(safe.x, c));
-        let w1 = integers(load_block(safe.y, c));
-        let w2 = integers(load_block(safe.z, c));
-        let w3 = integers(load_block(safe.w, c));
-        let d = vec4<f32>(w0.d, w1.d, w2.d, w3.d);
+    for (var c = lane % SPLIT; c < params.chunks; c += SPLIT) {
+        let w = load_four(rows, c);
+        var more_w = w;
+        if EIGHT {
+            more_w = load_four(more_rows, c);
+        }
         for (var m = 0u; m < TILE_M; m++) {
-            let at = (min(first_m + m, params.m - 1u) * params.chunks + c) * 3u;
-            let even = q8[at];
-            let odd = q8[at + 1u];
-            let about = q8[at + 2u];
-            let of_x = bitcast<vec2<i32>>(about.yz);
-            let i = vec4<i32>(
-                dot(w0, even, odd, of_x), dot(w1, even, odd, of_x),
-                dot(w2, even, odd, of_x), dot(w3, even, odd, of_x));
-            let step = separate(d * bitcast<f32>(about.x), params.opaque_zero);
-            sums[m] += separate(step * vec4<f32>(i), params.opaque_zero);
-            if HAS_MINIMUM {
-                let least = vec4<f32>(w0.m, w1.m, w2.m, w3.m);
-                sums[m] += separate(least * bitcast<f32>(about.w), params.opaque_zero);
+            let x = load_chunk(first_m + m, c);
+            sums[m] = add(sums[m], w, x);
+            if EIGHT {
+                more[m] = add(more[m], more_w, x);
             }
         }
     }
     for (var m = 0u; m < TILE_M; m++) {
-        var sum = sums[m];
-        if SPLIT > 1u {
-            partial[lane] = sum;
-            workgroupBarrier();
-            if part == 0u {
-                for (var i = 1u; i < SPLIT; i++) {
-                    sum += partial[lane + i];
-                }
-            }
-            workgroupBarrier();
-        }
-        if part == 0u {
-            for (var i = 0u; i < 4u; i++) {
-                store(first_m + m, rows[i], sum[i]);
-            }
+        finish(first_m + m, rows, lane, sums[m]);
+        if EIGHT {
+            finish(first_m + m, more_rows, lane, more[m]);
         }
     }
 }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use super::config::{ModelConfig, RopeKind};
 use super::kv_cache::KvCache;
-use super::session::SessionMemory;
+use super::session::{Activations, SessionMemory};
 use super::weights::{Layer, Linear, Weights};
 use crate::error::Result;
 use crate::formats::FormatRef;
 use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
+use crate::ops::Matrix;
 use crate::ops::attention::{self, Attention};
 use crate::ops::kv::Kv;
 use crate::ops::softmax::{self, Softmax, Tensors};
-use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, rms_norm, rope};
+use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, matmul_q8, quantize_q8};
+use crate::ops::{rms_norm, rope};
 
 /// Which rows of a step go through the output matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +41,8 @@ pub struct Decoder {
     weights: Arc<Weights>,
     cache: KvCache,
     scratch: Scratch,
+    /// Activations as bytes, where they are rounded.
+    q8: Option<Buffer>,
     rope_table: Buffer,
     plans: HashMap<(usize, Head), Recorded>,
 }
@@ -112,9 +116,28 @@ impl Decoder {
             weights: weights.clone(),
             cache,
             scratch: Scratch::new(gpu, config, chunk).await?,
+            q8: None,
             rope_table: Buffer::from_slice(gpu, "rope table", table.as_flattened()).await?,
             plans: HashMap::new(),
         })
+    }
+
+    /// The same with activations rounded, or not.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub async fn with_activations(mut self, activations: Activations) -> Result<Self> {
+        self.q8 = match activations {
+            Activations::F32 => None,
+            Activations::Q8 => {
+                let c = &self.config;
+                let widest = c.width.max(c.q_width()).max(c.ffn_width);
+                let rows = self.scratch.ids.size() as usize / 4;
+                let words = quantize_q8::words(rows, widest);
+                Some(Buffer::new(&self.gpu, "activations as bytes", words).await?)
+            }
+        };
+        Ok(self)
     }
 
     /// Positions that the cache holds.
@@ -127,7 +150,8 @@ impl Decoder {
         let s = &self.scratch;
         let activations = [&s.residual, &s.normed, &s.qkv, &s.attended, &s.gate_up, &s.activated];
         let others = [&s.step, &s.ids, &s.logits, &s.log_probs, &s.log_sum, &self.rope_table];
-        let scratch = activations.iter().chain(&others).map(|buffer| buffer.size()).sum();
+        let q8 = self.q8.iter();
+        let scratch = activations.into_iter().chain(others).chain(q8).map(Buffer::size).sum();
         SessionMemory { kv_cache: self.cache.bytes(), scratch }
     }
 
@@ -251,9 +275,11 @@ impl Decoder {
         let stride = ops::stride(q_width + 2 * kv_width);
         self.record_norm(plan, (&s.residual, 0), &layer.attn_norm, rows)?;
         let places = [0, q_width, q_width + kv_width];
+        let x =
+            self.input(plan, &s.normed, (rows, c.width), layer.qkv.iter().map(|l| &l.weight))?;
         for (linear, at) in layer.qkv.iter().zip(places) {
             let out = matmul::Output { y: &s.qkv, stride, at, accumulate: false };
-            record_linear(plan, linear, &s.normed, rows, out)?;
+            record_linear(plan, linear, x, rows, out)?;
         }
         let turn = rope::Params {
             heads: (c.heads + c.kv_heads) as u32,
@@ -267,20 +293,25 @@ impl Decoder {
             kv_append::record(plan, &s.step, &s.qkv, (at, stride), rows, cache)?;
         }
         attention.record(plan, &s.step, &s.qkv, (keys, values), None, &s.attended)?;
-        record_linear(plan, &layer.attn_output, &s.attended, rows, self.residual())
+        let output = &layer.attn_output;
+        let x = self.input(plan, &s.attended, (rows, q_width), [&output.weight])?;
+        record_linear(plan, output, x, rows, self.residual())
     }
 
     fn record_ffn(&self, plan: &mut PlanBuilder, layer: &Layer, rows: usize) -> Result<()> {
         let (c, s) = (&*self.config, &self.scratch);
         let stride = ops::stride(2 * c.ffn_width);
         self.record_norm(plan, (&s.residual, 0), &layer.ffn_norm, rows)?;
+        let gate_up = layer.gate_up.iter().map(|l| &l.weight);
+        let x = self.input(plan, &s.normed, (rows, c.width), gate_up)?;
         for (linear, at) in layer.gate_up.iter().zip([0, c.ffn_width]) {
             let out = matmul::Output { y: &s.gate_up, stride, at, accumulate: false };
-            record_linear(plan, linear, &s.normed, rows, out)?;
+            record_linear(plan, linear, x, rows, out)?;
         }
         let activation = c.architecture.activation;
         glu::record(plan, &s.gate_up, &s.activated, (rows, c.ffn_width), activation)?;
-        record_linear(plan, &layer.down, &s.activated, rows, self.residual())
+        let x = self.input(plan, &s.activated, (rows, c.ffn_width), [&layer.down.weight])?;
+        record_linear(plan, &layer.down, x, rows, self.residual())
     }
 
     fn record_head(&self, plan: &mut PlanBuilder, from: usize, rows: usize) -> Result<()> {
@@ -288,7 +319,25 @@ impl Decoder {
         self.record_norm(plan, (&s.residual, from), &self.weights.norm, rows)?;
         let stride = ops::stride(self.config.vocabulary);
         let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
-        matmul::record(plan, self.weights.head(), (&s.normed, 0, rows), None, out)
+        let head = self.weights.head();
+        let x = self.input(plan, &s.normed, (rows, self.config.width), [head])?;
+        record_matmul(plan, (head, None), x, rows, out)
+    }
+
+    /// What the next multiplications read: x, rounded first where that is wanted and any of them can.
+    fn input<'a>(
+        &'a self,
+        plan: &mut PlanBuilder,
+        x: &'a Buffer,
+        shape: (usize, usize),
+        weights: impl IntoIterator<Item = &'a Matrix>,
+    ) -> Result<Input<'a>> {
+        let can = |w: &Matrix| matmul_q8::can_multiply(w.format);
+        let q8 = self.q8.as_ref().filter(|_| weights.into_iter().any(can));
+        if let Some(q8) = q8 {
+            quantize_q8::record(plan, (x, 0), shape, q8)?;
+        }
+        Ok(Input { x, q8 })
     }
 
     fn record_norm(
@@ -311,9 +360,29 @@ impl Decoder {
 fn record_linear(
     plan: &mut PlanBuilder,
     linear: &Linear,
-    x: &Buffer,
+    x: Input<'_>,
     rows: usize,
     out: matmul::Output<'_>,
 ) -> Result<()> {
-    matmul::record(plan, &linear.weight, (x, 0, rows), linear.bias.as_ref(), out)
+    record_matmul(plan, (&linear.weight, linear.bias.as_ref()), x, rows, out)
+}
+
+/// Activations, and the same as bytes where they are rounded.
+#[derive(Clone, Copy)]
+struct Input<'a> {
+    x: &'a Buffer,
+    q8: Option<&'a Buffer>,
+}
+
+fn record_matmul(
+    plan: &mut PlanBuilder,
+    (w, bias): (&Matrix, Option<&Buffer>),
+    Input { x, q8 }: Input<'_>,
+    rows: usize,
+    out: matmul::Output<'_>,
+) -> Result<()> {
+    match q8.filter(|_| matmul_q8::can_multiply(w.format)) {
+        Some(q8) => matmul_q8::record(plan, w, (q8, rows), bias, out),
+        None => matmul::record(plan, w, (x, 0, rows), bias, out),
+    }
 }

@@ -44,9 +44,6 @@ pub static OP: Op = Op {
     params: Params::INFO,
 };
 
-/// Rows of W that a lane owns.
-const ROWS: usize = 4;
-
 /// Whether weights in this format can be multiplied with int8 activations: its WGSL part declares
 /// `integers`.
 pub fn can_multiply(format: FormatRef) -> bool {
@@ -63,6 +60,8 @@ pub struct Tile {
     pub split: usize,
     /// Rows of x that a lane owns: 1 to 16.
     pub m: usize,
+    /// Rows of W that a lane owns: 4 or 8.
+    pub rows: usize,
 }
 
 impl Tile {
@@ -70,15 +69,19 @@ impl Tile {
     /// [`matmul`](super::matmul::Tile::choose) has.
     pub fn choose(class: Class, m: usize) -> Self {
         let tile_m = m.next_power_of_two().min(16);
-        match (class, m) {
-            (Class::Software, _) => Self { lanes: 8, split: 1, m: tile_m },
-            (Class::Gpu, ..=8) => Self { lanes: 64, split: 16, m: tile_m },
-            (Class::Gpu, _) => Self { lanes: 64, split: 4, m: tile_m },
-        }
+        // A CPU's loads of x cost more than its dot products, so many rows share them.
+        let rows = if class == Class::Software && m >= 8 { 8 } else { 4 };
+        let (lanes, split) = match (class, m) {
+            (Class::Software, _) => (8, 1),
+            (Class::Gpu, ..=8) => (64, 16),
+            (Class::Gpu, _) => (64, 4),
+        };
+        Self { lanes, split, m: tile_m, rows }
     }
 
-    fn rows(&self) -> usize {
-        self.lanes / self.split * ROWS
+    /// Rows of W that a workgroup takes.
+    fn group_rows(&self) -> usize {
+        self.lanes / self.split * self.rows
     }
 }
 
@@ -87,9 +90,9 @@ impl Tile {
 /// # Errors
 /// [`Error::Limit`] for a K so large that an invocation would loop too long.
 pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<Grid> {
-    let reduce = tile.m * (1 + 1 + 4 + tile.split);
+    let reduce = tile.m * (1 + 1 + tile.rows / 4 * (4 + tile.split));
     check_loop("matmul_q8", (chunks.div_ceil(tile.split) * (1 + tile.m) + reduce) as u64)?;
-    Ok([rows.div_ceil(tile.rows()) as u32, m.div_ceil(tile.m) as u32, 1])
+    Ok([rows.div_ceil(tile.group_rows()) as u32, m.div_ceil(tile.m) as u32, 1])
 }
 
 /// Records y = x·Wᵀ for `m` rows of x, which are the first of `q8`.
@@ -134,6 +137,7 @@ pub fn record_tiled(
             ("LANES", tile.lanes as f64),
             ("SPLIT", tile.split as f64),
             ("TILE_M", tile.m as f64),
+            ("EIGHT", flag(tile.rows == 8)),
             ("ACCUMULATE", flag(out.accumulate)),
             ("BIAS", flag(bias.is_some())),
             ("ROW_TILE", w.tile as f64),

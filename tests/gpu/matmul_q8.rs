@@ -272,8 +272,10 @@ fn tiles(gpu: &Gpu) -> Outcome {
     for (lanes, split) in lanes_and_splits.into_iter().filter(|(lanes, _)| *lanes <= most) {
         for (tile_m, m) in [(1, 3), (2, 3), (4, 4), (8, 9), (16, 18)] {
             let row_tile = if tile_m % 4 == 0 { 8 } else { 1 };
-            let tile = Tile { lanes, split, m: tile_m };
-            check(gpu, q5_1, Shape { tile, row_tile, ..Shape::of(Class::Gpu, m, 261, 160) })?;
+            for rows in [4, 8] {
+                let tile = Tile { lanes, split, m: tile_m, rows };
+                check(gpu, q5_1, Shape { tile, row_tile, ..Shape::of(Class::Gpu, m, 261, 160) })?;
+            }
         }
     }
     Ok(())
