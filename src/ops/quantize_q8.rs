@@ -5,7 +5,8 @@ use super::{check_loop, fold};
 use crate::error::{Error, Result};
 use crate::formats::CHUNK;
 use crate::gpu::{
-    Access, Binding, Buffer, F32_BITS, Grid, Op, Part, PlanBuilder, VEC8, Variant, params, part,
+    Access, Binding, Buffer, F32_BITS, Gpu, Grid, Op, Part, PlanBuilder, VEC8, Variant, params,
+    part,
 };
 
 params! {
@@ -80,6 +81,20 @@ pub fn record(
     };
     let variant = Variant::of(&[("LANES", LANES as f64)]);
     plan.dispatch(&OP, variant, &params, &[x, q8], grid)
+}
+
+/// Host rows of `cols` values as bytes: [`CHUNK_WORDS`] words for each 32 values.
+///
+/// # Errors
+/// [`Error::Shape`] where they are no whole rows of whole chunks; what the device says.
+pub async fn quantize_q8(gpu: &Gpu, x: &[f32], cols: usize) -> Result<Vec<u32>> {
+    let rows = super::rows_of("quantize_q8", x.len(), cols)?;
+    let words = words(rows, cols);
+    let (x, q8) = (Buffer::from_slice(gpu, "x", x).await?, Buffer::new(gpu, "q8", words).await?);
+    let mut plan = PlanBuilder::new(gpu, "quantize_q8");
+    record(&mut plan, (&x, 0), (rows, cols), &q8)?;
+    plan.run().await?;
+    q8.read(0, words).await
 }
 
 /// A chunk of values as bytes.
