@@ -74,7 +74,7 @@ fn kernels() -> Vec<Kernel> {
         let packed: Vec<_> = formats.filter(usable).map(Some).collect();
         for format in if op.formats.is_empty() { vec![None] } else { packed } {
             for (f16, subgroups) in [(false, false), (true, false), (false, true), (true, true)] {
-                let caps = Caps { f16, subgroups, class: Class::Gpu };
+                let caps = Caps { f16, subgroups, ..Caps::plain(Class::Gpu) };
                 for parts in part_lists(op) {
                     let formats: Vec<_> = op.formats.iter().filter_map(|_| format).collect();
                     let linked = link_parts(op, &formats, &parts, caps);
@@ -330,7 +330,7 @@ fn the_checkers_refuse_what_is_wrong() {
     if Command::new("tint").arg("--help").output().is_ok() {
         assert!(tint(text).is_err(), "Tint passes a barrier in varying control flow");
     }
-    let caps = Caps { f16: false, subgroups: false, class: Class::Gpu };
+    let caps = Caps::plain(Class::Gpu);
     let mut linked = Linked::default();
     linked.push("ops/x.wgsl", "fn f() -> u32 {\n    return 1.5;\n}\n");
     let kernel = Kernel { op: OPS[0], format: None, caps, linked };
@@ -361,7 +361,7 @@ fn no_kernel_knows_a_subgroup_size() {
     }
     assert_eq!(parts, HashSet::from(["lib/reduce_subgroup.wgsl".to_string()]));
 
-    let caps = Caps { f16: false, subgroups: true, class: Class::Gpu };
+    let caps = Caps { subgroups: true, ..Caps::plain(Class::Gpu) };
     let linked = link_op(&ops::rms_norm::OP, None, caps);
     for (line, text) in linked.text.lines().enumerate() {
         if linked.locate(line + 1).0 != "lib/reduce_subgroup.wgsl" {
@@ -433,7 +433,7 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
             grids.push(("softmax", layout.workgroups(rows, cols).expect("softmax")));
         }
         for m in [1, 8, rows] {
-            let tile = ops::matmul::Tile::choose(class, m);
+            let tile = ops::matmul::Tile::choose(Caps::plain(class), formats::F32, m);
             let grid = ops::matmul::workgroups(&tile, wide / 32, vocabulary, m).expect("matmul");
             grids.push(("matmul", grid));
             let tile = ops::matmul_q8::Tile::choose(class, m);
@@ -520,13 +520,15 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
     let largest = boundary(|n| ops::attention_combine::workgroups(&splits(n)).is_ok());
     assert_eq!(largest as u64, MAX_LOOP);
 
-    // matmul: per chunk its own loop, 4 eights, TILE_M rows each; then the rows of x: the store's 4
-    // and SPLIT − 1 partial sums; and the loop that clears the sums.
-    for (lanes, split) in [(8, 1), (64, 16), (64, 4)] {
+    // matmul: per chunk its own loop and 4 eights; then for each row of x and four rows of W the
+    // store's 4 and SPLIT − 1 partial sums, as many for the squares.
+    for (lanes, split, rows) in [(8, 1, 8), (64, 16, 4), (64, 4, 4)] {
         for m in [1, 2, 4, 8, 16] {
-            let tile = ops::matmul::Tile { lanes, split, m };
+            let tile = ops::matmul::Tile { lanes, split, rows, m, share: 1, codes: false };
             let exact = |chunks: usize| {
-                chunks.div_ceil(split) * (1 + 4 * (1 + m)) + m * (1 + 1 + 4 + (split - 1))
+                let fours = rows / 4;
+                let store = fours * (4 + (split - 1)) + (split - 1);
+                chunks.div_ceil(split) * (1 + 4) + m * store
             };
             let takes = |chunks| ops::matmul::workgroups(&tile, chunks, 1, m).is_ok();
             let largest = boundary(takes);

@@ -8,8 +8,18 @@ fn load_block(row: u32, c: u32) -> Block {
     return Block(load_vec4(plane(0u) / 4u + slot(row, c, 1u)), (scales >> (8u * (c & 3u))) & 255u);
 }
 
+const CODE_OFFSET = false;
+
+fn codes8(b: Block, g: u32) -> Vec8 {
+    return doubled_e2m1(b.q[g]);
+}
+
+fn scale_offset(b: Block) -> vec2<f32> {
+    return vec2<f32>(bitcast<f32>((max(b.e, 1u) - 1u) << 23u), 0.0);
+}
+
 fn decode8(b: Block, g: u32) -> Vec8 {
-    return times_e8m0(doubled_e2m1(b.q[g]), i32(b.e) - 1, 1);
+    return times_e8m0(codes8(b, g), i32(b.e) - 1, 1);
 }
 
 const HAS_MINIMUM = false;

@@ -9,8 +9,18 @@ fn load_block(row: u32, c: u32) -> Block {
     return Block(load_vec4(plane(0u) / 4u + slot(row, c, 1u)), scale.x, scale.y);
 }
 
+const CODE_OFFSET = true;
+
+fn codes8(b: Block, g: u32) -> Vec8 {
+    return nibbles(b.q[g]);
+}
+
+fn scale_offset(b: Block) -> vec2<f32> {
+    return vec2<f32>(b.d, -b.m);
+}
+
 fn decode8(b: Block, g: u32) -> Vec8 {
-    let q = nibbles(b.q[g]);
+    let q = codes8(b, g);
     return Vec8(b.d * q.lo - b.m, b.d * q.hi - b.m);
 }
 

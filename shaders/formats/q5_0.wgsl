@@ -10,8 +10,18 @@ fn load_block(row: u32, c: u32) -> Block {
     return Block(load_vec4(plane(0u) / 4u + s), load_word(plane(1u) + s), f16_half(scale, c));
 }
 
+const CODE_OFFSET = true;
+
+fn codes8(b: Block, g: u32) -> Vec8 {
+    return nibbles_and_fifth(b.q[g], b.fifth >> (8u * g));
+}
+
+fn scale_offset(b: Block) -> vec2<f32> {
+    return vec2<f32>(b.d, -16.0 * b.d);
+}
+
 fn decode8(b: Block, g: u32) -> Vec8 {
-    let q = nibbles_and_fifth(b.q[g], b.fifth >> (8u * g));
+    let q = codes8(b, g);
     return Vec8(b.d * (q.lo - 16.0), b.d * (q.hi - 16.0));
 }
 

@@ -12,8 +12,18 @@ fn load_block(row: u32, c: u32) -> Block {
         load_vec4(plane(0u) / 4u + s), fifth, f16_value(scale), f16_value(scale >> 16u));
 }
 
+const CODE_OFFSET = true;
+
+fn codes8(b: Block, g: u32) -> Vec8 {
+    return nibbles_and_fifth(b.q[g], b.fifth >> (8u * g));
+}
+
+fn scale_offset(b: Block) -> vec2<f32> {
+    return vec2<f32>(b.d, b.m);
+}
+
 fn decode8(b: Block, g: u32) -> Vec8 {
-    let q = nibbles_and_fifth(b.q[g], b.fifth >> (8u * g));
+    let q = codes8(b, g);
     return Vec8(b.d * q.lo + b.m, b.d * q.hi + b.m);
 }
 

@@ -9,18 +9,31 @@ fn load_block(row: u32, c: u32) -> Block {
     return Block(load_vec4(at), load_vec4(at + 1u), f16_half(scale, c));
 }
 
-fn decode8(b: Block, g: u32) -> Vec8 {
+const CODE_OFFSET = false;
+
+fn codes8(b: Block, g: u32) -> Vec8 {
     let side = select(b.back, b.front, g < 2u);
     let q = select(side.zw, side.xy, (g & 1u) == 0u);
     let lo = vec4<u32>(q << vec2<u32>(24u), q << vec2<u32>(16u));
     let hi = vec4<u32>(q << vec2<u32>(8u), q);
-    return Vec8(b.d * top_bytes(lo), b.d * top_bytes(hi));
+    return Vec8(top_bytes(lo), top_bytes(hi));
+}
+
+fn scale_offset(b: Block) -> vec2<f32> {
+    return vec2<f32>(b.d, 0.0);
+}
+
+fn decode8(b: Block, g: u32) -> Vec8 {
+    let q = codes8(b, g);
+    return Vec8(b.d * q.lo, b.d * q.hi);
 }
 
 const HAS_MINIMUM = false;
 
 fn integers(b: Block) -> Integers {
-    return Integers(vec4<u32>(b.front.xz, b.back.xz), vec4<u32>(b.front.yw, b.back.yw), 0, vec2<i32>(1), b.d, 0.0);
+    let even = vec4<u32>(b.front.xz, b.back.xz);
+    let odd = vec4<u32>(b.front.yw, b.back.yw);
+    return Integers(even, odd, 0, vec2<i32>(1), b.d, 0.0);
 }
 
 const CHUNK_WORDS = 9u;

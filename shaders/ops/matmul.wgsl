@@ -1,32 +1,55 @@
 // y = x·Wᵀ on packed weights: y[m, n] = Σ_k x[m, k]·W[n, k], accumulated in f32.
 //
-// A lane owns 4 rows of W and TILE_M rows of x: a block of each of its rows is loaded once, decoded
-// eight weights at a time in registers, and used for every row of x. TILE_M = 1 is the GEMV of
-// decoding; larger tiles are prefill. SPLIT lanes share the same rows, each taking every SPLIT-th
+// A lane owns ROWS neighbouring rows of W and TILE_M rows of x. A chunk of each row of W is loaded
+// once and decoded eight weights at a time in registers, for every row of x. TILE_M = 1 is the GEMV
+// of decoding; larger tiles are prefill. SPLIT lanes share the same rows, each taking every SPLIT-th
 // chunk, and add up in a fixed order: 1 where lanes are few (a CPU), more where they are many.
+// The values of x come through lib/x_subgroup.wgsl or lib/x_direct.wgsl.
+//
+// All of a lane's state has constant indices and so lies in registers; hence the written-out tiles.
 
 override LANES: u32 = 64u;
 override SPLIT: u32 = 16u;
+// 4 or 8.
+override ROWS: u32 = 4u;
+// 1, 2, 4, 8 or 16.
 override TILE_M: u32 = 1u;
 // Whether the last chunk reaches past the end of x's rows.
 override TAIL: bool = false;
-// Whether to add to what is in y (a residual), and whether to add a bias per column.
-override ACCUMULATE: bool = false;
+// Whether to multiply with the format's codes, and with their scale and offset once per chunk:
+// Σ (d·q + o)·x = d·Σ q·x + o·Σ x.
+override CODES: bool = false;
+// RMSNorm on the way in: x[m, k]·gain[k] / sqrt(mean(x[m, :]²) + eps), whose last factor waits for
+// the sum.
+override NORM: bool = false;
+// On the way out: a bias per column; rows 2i and 2i + 1 of W are gate and up of y[m, i] =
+// act(gate)·up; add to what is in y (a residual).
 override BIAS: bool = false;
+override GLU: bool = false;
+override ACCUMULATE: bool = false;
 
 // Strides of x count vec4s. The shard holds rows first_row .. first_row + rows of W.
 struct Params {
     chunks: u32, plane1: u32, plane2: u32, scales: u32, table: u32,
     rows: u32, first_row: u32, m: u32, x_row: u32, x_stride: u32, y_stride: u32, y_at: u32,
+    cols: u32, eps: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> gain: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
-const MAX_TILE_M = 16u;
+// Four values of x on their way into the product, and the sum of their squares.
+struct X { v: vec4<f32>, squares: f32 }
+
+// A value for each of a lane's rows of W.
+struct Rows { a: vec4<f32>, b: vec4<f32> }
+
+// What a lane knows of a row of x.
+struct Lane { m: u32, x: XChunk, sums: Rows, codes: Rows, total: f32, squares: f32 }
 
 var<workgroup> partial: array<vec4<f32>, LANES>;
 
@@ -38,79 +61,299 @@ fn load_vec4(i: u32) -> vec4<u32> {
     return weights[i];
 }
 
-fn load_x(m: u32, i: u32) -> vec4<f32> {
+fn load_x(m: u32, i: u32) -> X {
     if TAIL && i >= params.x_stride {
-        return vec4<f32>();
+        return X(vec4<f32>(), 0.0);
     }
-    return x[(params.x_row + m) * params.x_stride + i];
+    let v = x[(params.x_row + m) * params.x_stride + i];
+    if NORM {
+        return X(v * gain[i], dot(v, v));
+    }
+    return X(v, 0.0);
 }
 
-fn store(m: u32, row: u32, value: f32) {
-    if m >= params.m || row >= params.rows {
-        return;
+fn load_rows(row: u32, c: u32) -> array<Block, 8> {
+    let last = params.rows - 1u;
+    var b: array<Block, 8>;
+    b[0] = load_block(min(row, last), c);
+    b[1] = load_block(min(row + 1u, last), c);
+    b[2] = load_block(min(row + 2u, last), c);
+    b[3] = load_block(min(row + 3u, last), c);
+    if ROWS > 4u {
+        b[4] = load_block(min(row + 4u, last), c);
+        b[5] = load_block(min(row + 5u, last), c);
+        b[6] = load_block(min(row + 6u, last), c);
+        b[7] = load_block(min(row + 7u, last), c);
     }
-    let n = params.first_row + row;
+    return b;
+}
+
+fn factors(b: Block, g: u32) -> Vec8 {
+    if CODES {
+        return codes8(b, g);
+    }
+    return decode8(b, g);
+}
+
+fn factors_of_rows(b: array<Block, 8>, g: u32) -> array<Vec8, 8> {
+    var w: array<Vec8, 8>;
+    w[0] = factors(b[0], g);
+    w[1] = factors(b[1], g);
+    w[2] = factors(b[2], g);
+    w[3] = factors(b[3], g);
+    if ROWS > 4u {
+        w[4] = factors(b[4], g);
+        w[5] = factors(b[5], g);
+        w[6] = factors(b[6], g);
+        w[7] = factors(b[7], g);
+    }
+    return w;
+}
+
+fn dot_rows(s: Rows, w: array<Vec8, 8>, lo: vec4<f32>, hi: vec4<f32>) -> Rows {
+    let a = vec4<f32>(
+        dot8(s.a.x, w[0], lo, hi), dot8(s.a.y, w[1], lo, hi),
+        dot8(s.a.z, w[2], lo, hi), dot8(s.a.w, w[3], lo, hi));
+    if ROWS == 4u {
+        return Rows(a, s.b);
+    }
+    let b = vec4<f32>(
+        dot8(s.b.x, w[4], lo, hi), dot8(s.b.y, w[5], lo, hi),
+        dot8(s.b.z, w[6], lo, hi), dot8(s.b.w, w[7], lo, hi));
+    return Rows(a, b);
+}
+
+// Eight values of x, group g of chunk c, with as many weights of each row.
+fn step(own: Lane, w: array<Vec8, 8>, c: u32, g: u32) -> Lane {
+    var lane = own;
+    let lo = x_vec4(own.x, own.m, c, 2u * g);
+    let hi = x_vec4(own.x, own.m, c, 2u * g + 1u);
+    if NORM {
+        lane.squares += lo.squares + hi.squares;
+    }
+    if CODES {
+        lane.codes = dot_rows(own.codes, w, lo.v, hi.v);
+        lane.total += part_total(lo.v, hi.v);
+    } else {
+        lane.sums = dot_rows(own.sums, w, lo.v, hi.v);
+    }
+    return lane;
+}
+
+fn begin_chunk(own: Lane, c: u32) -> Lane {
+    var lane = own;
+    lane.x = load_chunk(own.m, c);
+    if NORM {
+        lane.squares += lane.x.squares;
+    }
+    if CODES {
+        lane.codes = Rows(vec4<f32>(), vec4<f32>());
+        lane.total = 0.0;
+    }
+    return lane;
+}
+
+fn end_chunk(own: Lane, scale: Rows, offset: Rows) -> Lane {
+    var lane = own;
+    if CODE_OFFSET {
+        let total = vec4<f32>(chunk_total(own.x, own.total));
+        lane.sums.a = fma(offset.a, total, lane.sums.a);
+        lane.sums.b = fma(offset.b, total, lane.sums.b);
+    }
+    lane.sums.a = fma(scale.a, own.codes.a, lane.sums.a);
+    lane.sums.b = fma(scale.b, own.codes.b, lane.sums.b);
+    return lane;
+}
+
+alias Quad = array<Lane, 4>;
+
+fn new_quad(m: u32) -> Quad {
+    var q: Quad;
+    let last = params.m - 1u;
+    q[0].m = min(m, last);
+    q[1].m = min(m + 1u, last);
+    q[2].m = min(m + 2u, last);
+    q[3].m = min(m + 3u, last);
+    return q;
+}
+
+fn begin_quad(q: ptr<function, Quad>, c: u32) {
+    (*q)[0] = begin_chunk((*q)[0], c);
+    if TILE_M > 1u {
+        (*q)[1] = begin_chunk((*q)[1], c);
+    }
+    if TILE_M > 2u {
+        (*q)[2] = begin_chunk((*q)[2], c);
+        (*q)[3] = begin_chunk((*q)[3], c);
+    }
+}
+
+fn step_quad(q: ptr<function, Quad>, w: array<Vec8, 8>, c: u32, g: u32) {
+    (*q)[0] = step((*q)[0], w, c, g);
+    if TILE_M > 1u {
+        (*q)[1] = step((*q)[1], w, c, g);
+    }
+    if TILE_M > 2u {
+        (*q)[2] = step((*q)[2], w, c, g);
+        (*q)[3] = step((*q)[3], w, c, g);
+    }
+}
+
+fn end_quad(q: ptr<function, Quad>, scale: Rows, offset: Rows) {
+    (*q)[0] = end_chunk((*q)[0], scale, offset);
+    if TILE_M > 1u {
+        (*q)[1] = end_chunk((*q)[1], scale, offset);
+    }
+    if TILE_M > 2u {
+        (*q)[2] = end_chunk((*q)[2], scale, offset);
+        (*q)[3] = end_chunk((*q)[3], scale, offset);
+    }
+}
+
+// Adds up what SPLIT lanes have of the same rows; the first of them gets the sum.
+fn join(own: vec4<f32>, lane: u32) -> vec4<f32> {
+    if SPLIT == 1u {
+        return own;
+    }
+    partial[lane] = own;
+    workgroupBarrier();
+    var sum = own;
+    if lane % SPLIT == 0u {
+        for (var i = 1u; i < SPLIT; i++) {
+            sum += partial[lane + i];
+        }
+    }
+    workgroupBarrier();
+    return sum;
+}
+
+fn store(m: u32, n: u32, value: f32) {
     let to = m * params.y_stride + params.y_at + n;
-    var sum = row_scale(row) * value;
-    if BIAS {
-        sum += bias[n];
-    }
+    var sum = value;
     if ACCUMULATE {
         sum += y[to];
     }
     y[to] = sum;
 }
 
+// The product of rows m and n, n counted in the shard, before it goes out.
+fn finish(n: u32, value: f32, norm: f32) -> f32 {
+    var sum = row_scale(n) * value * norm;
+    if BIAS {
+        sum += bias[params.first_row + n];
+    }
+    return sum;
+}
+
+// Four neighbouring products.
+fn store4(m: u32, row: u32, value: vec4<f32>, norm: f32) {
+    for (var i = 0u; i < 4u; i++) {
+        let n = row + i;
+        if n >= params.rows {
+            return;
+        }
+        if !GLU {
+            store(m, params.first_row + n, finish(n, value[i], norm));
+        } else if i % 2u == 0u {
+            let gate = finish(n, value[i], norm);
+            let up = finish(n + 1u, value[i + 1u], norm);
+            store(m, (params.first_row + n) / 2u, activation(gate) * up);
+        }
+    }
+}
+
+fn store_lane(own: Lane, m: u32, row: u32, lane: u32) {
+    let a = join(own.sums.a, lane);
+    var b = own.sums.b;
+    if ROWS > 4u {
+        b = join(b, lane);
+    }
+    var norm = 1.0;
+    if NORM {
+        let squares = join(vec4<f32>(share_sum(own.squares)), lane).x;
+        norm = 1.0 / sqrt(squares / f32(params.cols) + params.eps);
+    }
+    if m >= params.m || lane % SPLIT > 0u {
+        return;
+    }
+    store4(m, row, a, norm);
+    if ROWS > 4u {
+        store4(m, row + 4u, b, norm);
+    }
+}
+
+fn store_quad(q: Quad, m: u32, row: u32, lane: u32) {
+    store_lane(q[0], m, row, lane);
+    if TILE_M > 1u {
+        store_lane(q[1], m + 1u, row, lane);
+    }
+    if TILE_M > 2u {
+        store_lane(q[2], m + 2u, row, lane);
+        store_lane(q[3], m + 3u, row, lane);
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let width = LANES / SPLIT;
-    let part = lane % SPLIT;
-    let row = group.x * width * 4u + lane / SPLIT;
-    let rows = vec4<u32>(row, row + width, row + 2u * width, row + 3u * width);
-    let safe = min(rows, vec4<u32>(params.rows - 1u));
-    let first_m = group.y * TILE_M;
-
-    var sums: array<vec4<f32>, MAX_TILE_M>;
-    for (var m = 0u; m < TILE_M; m++) {
-        sums[m] = vec4<f32>();
-    }
-    for (var c = part; c < params.chunks; c += SPLIT) {
-        let b0 = load_block(safe.x, c);
-        let b1 = load_block(safe.y, c);
-        let b2 = load_block(safe.z, c);
-        let b3 = load_block(safe.w, c);
+    begin_x();
+    let row = (group.x * (LANES / SPLIT) + lane / SPLIT) * ROWS;
+    let m = group.y * TILE_M;
+    var q0 = new_quad(m);
+    var q1 = new_quad(m + 4u);
+    var q2 = new_quad(m + 8u);
+    var q3 = new_quad(m + 12u);
+    for (var c = lane % SPLIT; c < params.chunks; c += SPLIT) {
+        begin_quad(&q0, c);
+        if TILE_M > 4u {
+            begin_quad(&q1, c);
+        }
+        if TILE_M > 8u {
+            begin_quad(&q2, c);
+            begin_quad(&q3, c);
+        }
+        let b = load_rows(row, c);
         for (var g = 0u; g < 4u; g++) {
-            let w0 = decode8(b0, g);
-            let w1 = decode8(b1, g);
-            let w2 = decode8(b2, g);
-            let w3 = decode8(b3, g);
-            let k = c * 8u + g * 2u;
-            for (var m = 0u; m < TILE_M; m++) {
-                let lo = load_x(min(first_m + m, params.m - 1u), k);
-                let hi = load_x(min(first_m + m, params.m - 1u), k + 1u);
-                let sum = sums[m];
-                sums[m] = vec4<f32>(
-                    dot8(sum.x, w0, lo, hi), dot8(sum.y, w1, lo, hi),
-                    dot8(sum.z, w2, lo, hi), dot8(sum.w, w3, lo, hi));
+            let w = factors_of_rows(b, g);
+            step_quad(&q0, w, c, g);
+            if TILE_M > 4u {
+                step_quad(&q1, w, c, g);
+            }
+            if TILE_M > 8u {
+                step_quad(&q2, w, c, g);
+                step_quad(&q3, w, c, g);
+            }
+        }
+        if CODES {
+            let s0 = scale_offset(b[0]);
+            let s1 = scale_offset(b[1]);
+            let s2 = scale_offset(b[2]);
+            let s3 = scale_offset(b[3]);
+            var scale = Rows(vec4<f32>(s0.x, s1.x, s2.x, s3.x), vec4<f32>());
+            var offset = Rows(vec4<f32>(s0.y, s1.y, s2.y, s3.y), vec4<f32>());
+            if ROWS > 4u {
+                let s4 = scale_offset(b[4]);
+                let s5 = scale_offset(b[5]);
+                let s6 = scale_offset(b[6]);
+                let s7 = scale_offset(b[7]);
+                scale.b = vec4<f32>(s4.x, s5.x, s6.x, s7.x);
+                offset.b = vec4<f32>(s4.y, s5.y, s6.y, s7.y);
+            }
+            end_quad(&q0, scale, offset);
+            if TILE_M > 4u {
+                end_quad(&q1, scale, offset);
+            }
+            if TILE_M > 8u {
+                end_quad(&q2, scale, offset);
+                end_quad(&q3, scale, offset);
             }
         }
     }
-    for (var m = 0u; m < TILE_M; m++) {
-        var sum = sums[m];
-        if SPLIT > 1u {
-            partial[lane] = sum;
-            workgroupBarrier();
-            if part == 0u {
-                for (var i = 1u; i < SPLIT; i++) {
-                    sum += partial[lane + i];
-                }
-            }
-            workgroupBarrier();
-        }
-        if part == 0u {
-            for (var i = 0u; i < 4u; i++) {
-                store(first_m + m, rows[i], sum[i]);
-            }
-        }
+    store_quad(q0, m, row, lane);
+    if TILE_M > 4u {
+        store_quad(q1, m + 4u, row, lane);
+    }
+    if TILE_M > 8u {
+        store_quad(q2, m + 8u, row, lane);
+        store_quad(q3, m + 12u, row, lane);
     }
 }

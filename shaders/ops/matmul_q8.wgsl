@@ -2,7 +2,7 @@
 // within a chunk are dot4I8Packed, exact; y is the f32 sum over the chunks of d·scale·Σ, and of m·Σx
 // where the format has a minimum.
 //
-// A lane owns 4 or 8 rows of W and TILE_M of x; SPLIT lanes share the same rows, as in matmul. Every f32 operation is rounded by itself (lib/separate)
+// A lane owns 4 or 8 neighbouring rows of W and TILE_M of x; SPLIT lanes share the same rows, as in matmul. Every f32 operation is rounded by itself (lib/separate)
 // and their order is fixed: chunks part, part + SPLIT, ..; then the parts from the first. So the bits
 // are those of the CPU's twin, on every device, wherever they are finite.
 
@@ -11,9 +11,11 @@ override SPLIT: u32 = 16u;
 override TILE_M: u32 = 1u;
 // Whether a lane owns eight rows of W, where loads of x are dear, or four.
 override EIGHT: bool = false;
-// Whether to add to what is in y (a residual), and whether to add a bias per column.
-override ACCUMULATE: bool = false;
+// On the way out, as in matmul: a bias per column; rows 2i and 2i + 1 of W are gate and up of y[m, i];
+// add to what is in y (a residual).
 override BIAS: bool = false;
+override GLU: bool = false;
+override ACCUMULATE: bool = false;
 
 // The shard holds rows first_row .. first_row + rows of W.
 struct Params {
@@ -39,20 +41,36 @@ fn load_vec4(i: u32) -> vec4<u32> {
     return weights[i];
 }
 
-fn store(m: u32, row: u32, value: f32) {
-    if m >= params.m || row >= params.rows {
-        return;
-    }
-    let n = params.first_row + row;
+fn store(m: u32, n: u32, value: f32) {
     let to = m * params.y_stride + params.y_at + n;
     var sum = value;
-    if BIAS {
-        sum += bias[n];
-    }
     if ACCUMULATE {
         sum += y[to];
     }
     y[to] = sum;
+}
+
+fn with_bias(n: u32, value: f32) -> f32 {
+    if BIAS {
+        return value + bias[n];
+    }
+    return value;
+}
+
+// Four neighbouring products.
+fn store_four(m: u32, row: u32, value: vec4<f32>) {
+    for (var i = 0u; i < 4u; i++) {
+        if m >= params.m || row + i >= params.rows {
+            return;
+        }
+        let n = params.first_row + row + i;
+        if !GLU {
+            store(m, n, with_bias(n, value[i]));
+        } else if i % 2u == 0u {
+            let gate = with_bias(n, value[i]);
+            store(m, n / 2u, activation(gate) * with_bias(n + 1u, value[i + 1u]));
+        }
+    }
 }
 
 // A chunk of a row of x, as quantize_q8 leaves it.
@@ -79,8 +97,8 @@ fn dot_chunk(w: Integers, x: Chunk) -> i32 {
 // A chunk of four rows of W.
 struct Four { a: Integers, b: Integers, c: Integers, d: Integers }
 
-fn load_four(rows: vec4<u32>, c: u32) -> Four {
-    let safe = min(rows, vec4<u32>(params.rows - 1u));
+fn load_four(row: u32, c: u32) -> Four {
+    let safe = min(vec4<u32>(row) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.rows - 1u));
     return Four(
         integers(load_block(safe.x, c)), integers(load_block(safe.y, c)),
         integers(load_block(safe.z, c)), integers(load_block(safe.w, c)));
@@ -98,7 +116,7 @@ fn add(sum: vec4<f32>, w: Four, x: Chunk) -> vec4<f32> {
 }
 
 // Adds up what the lanes that share rows have, and stores it.
-fn finish(m: u32, rows: vec4<u32>, lane: u32, own: vec4<f32>) {
+fn finish(m: u32, row: u32, lane: u32, own: vec4<f32>) {
     let part = lane % SPLIT;
     var sum = own;
     if SPLIT > 1u {
@@ -112,18 +130,13 @@ fn finish(m: u32, rows: vec4<u32>, lane: u32, own: vec4<f32>) {
         workgroupBarrier();
     }
     if part == 0u {
-        for (var i = 0u; i < 4u; i++) {
-            store(m, rows[i], sum[i]);
-        }
+        store_four(m, row, sum);
     }
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let width = LANES / SPLIT;
-    let row = group.x * width * select(4u, 8u, EIGHT) + lane / SPLIT;
-    let rows = vec4<u32>(row, row + width, row + 2u * width, row + 3u * width);
-    let more_rows = rows + vec4<u32>(4u * width);
+    let row = (group.x * (LANES / SPLIT) + lane / SPLIT) * select(4u, 8u, EIGHT);
     let first_m = group.y * TILE_M;
 
     var sums: array<vec4<f32>, MAX_TILE_M>;
@@ -133,10 +146,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         more[m] = vec4<f32>();
     }
     for (var c = lane % SPLIT; c < params.chunks; c += SPLIT) {
-        let w = load_four(rows, c);
+        let w = load_four(row, c);
         var more_w = w;
         if EIGHT {
-            more_w = load_four(more_rows, c);
+            more_w = load_four(row + 4u, c);
         }
         for (var m = 0u; m < TILE_M; m++) {
             let x = load_chunk(first_m + m, c);
@@ -147,9 +160,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     for (var m = 0u; m < TILE_M; m++) {
-        finish(first_m + m, rows, lane, sums[m]);
+        finish(first_m + m, row, lane, sums[m]);
         if EIGHT {
-            finish(first_m + m, more_rows, lane, more[m]);
+            finish(first_m + m, row + 4u, lane, more[m]);
         }
     }
 }

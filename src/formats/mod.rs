@@ -27,6 +27,8 @@ pub use rows::{
     row_bytes,
 };
 
+pub(crate) use rows::offsets;
+
 mod bits;
 mod e2m1;
 mod element;
@@ -160,6 +162,17 @@ pub trait Format: Sync + Send + std::fmt::Debug {
     /// slow as a constant of a shader).
     fn table(&self) -> &'static [u32] {
         &[]
+    }
+
+    /// Whether the WGSL part has codes beside the weights, a weight being scale·code + offset with a
+    /// scale and an offset for each chunk: `codes8` and `scale_offset`.
+    fn has_codes(&self) -> bool {
+        false
+    }
+
+    /// The offset of a chunk of a block: 0 where there is none.
+    fn offset(&self, _block: &[u8], _chunk: usize) -> f32 {
+        0.0
     }
 
     /// The format's WGSL part, behind those parts of `shaders/lib/` that only it uses.

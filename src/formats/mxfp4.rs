@@ -67,6 +67,10 @@ impl Format for Mxfp4 {
         }
     }
 
+    fn has_codes(&self) -> bool {
+        true
+    }
+
     fn shader(&self) -> &'static [Part] {
         &[part!("lib/e8m0.wgsl"), part!("lib/e2m1.wgsl"), part!("formats/mxfp4.wgsl")]
     }

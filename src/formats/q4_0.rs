@@ -50,6 +50,14 @@ impl Format for Q4_0 {
         bits::planes_to_half_and_nibbles(planes, row);
     }
 
+    fn has_codes(&self) -> bool {
+        true
+    }
+
+    fn offset(&self, block: &[u8], _chunk: usize) -> f32 {
+        -8.0 * bits::f16_at(block, 0)
+    }
+
     fn shader(&self) -> &'static [Part] {
         &[part!("formats/q4_0.wgsl")]
     }

@@ -56,6 +56,14 @@ impl Format for Q4_1 {
         }
     }
 
+    fn has_codes(&self) -> bool {
+        true
+    }
+
+    fn offset(&self, block: &[u8], _chunk: usize) -> f32 {
+        bits::f16_at(block, 2)
+    }
+
     fn shader(&self) -> &'static [Part] {
         &[part!("formats/q4_1.wgsl")]
     }

@@ -83,6 +83,15 @@ impl Format for Q4K {
         }
     }
 
+    fn has_codes(&self) -> bool {
+        true
+    }
+
+    fn offset(&self, block: &[u8], chunk: usize) -> f32 {
+        let (_, m) = super_block::scale_and_min(&block[4..16], chunk);
+        -bits::f16_at(block, 2) * f32::from(m)
+    }
+
     fn shader(&self) -> &'static [Part] {
         &[part!("lib/scale_and_min.wgsl"), part!("formats/q4_k.wgsl")]
     }

@@ -67,6 +67,14 @@ impl Format for Q5_0 {
         }
     }
 
+    fn has_codes(&self) -> bool {
+        true
+    }
+
+    fn offset(&self, block: &[u8], _chunk: usize) -> f32 {
+        -16.0 * bits::f16_at(block, 0)
+    }
+
     fn shader(&self) -> &'static [Part] {
         &[part!("formats/q5_0.wgsl")]
     }

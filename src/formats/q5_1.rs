@@ -69,6 +69,14 @@ impl Format for Q5_1 {
         }
     }
 
+    fn has_codes(&self) -> bool {
+        true
+    }
+
+    fn offset(&self, block: &[u8], _chunk: usize) -> f32 {
+        bits::f16_at(block, 2)
+    }
+
     fn shader(&self) -> &'static [Part] {
         &[part!("formats/q5_1.wgsl")]
     }

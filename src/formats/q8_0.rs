@@ -56,6 +56,10 @@ impl Format for Q8_0 {
         }
     }
 
+    fn has_codes(&self) -> bool {
+        true
+    }
+
     fn shader(&self) -> &'static [Part] {
         &[part!("formats/q8_0.wgsl")]
     }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Format, FormatRef, RowScale, bits};
+use super::{CHUNK, Format, FormatRef, RowScale, bits};
 use crate::error::{Error, Result};
 
 /// Bytes of a row of `k` weights, or `None` where `k` is no multiple of the block (or absurd).
@@ -93,6 +93,18 @@ pub fn first_not_finite(
         Some((row, column, weights[column]))
     };
     Ok(bytes.par_chunks_exact(row_bytes).enumerate().with_min_len(64).find_map_first(find))
+}
+
+/// The offset ([`Format::offset`]) of every chunk of rows of `k` weights; the rows are whole.
+pub(crate) fn offsets(format: FormatRef, bytes: &[u8], k: usize) -> Vec<f32> {
+    let (header, len) = (format.row_scale().bytes(), format.block_len());
+    let row_bytes = row_bytes(format, k).unwrap_or(0).max(1);
+    let chunk = |(row, c): (&[u8], usize)| {
+        let block = &row[header + c * CHUNK / len * format.block_bytes()..];
+        format.offset(&block[..format.block_bytes()], c * CHUNK % len / CHUNK)
+    };
+    let rows = bytes.chunks_exact(row_bytes);
+    rows.flat_map(|row| (0..k.div_ceil(CHUNK)).map(move |c| chunk((row, c)))).collect()
 }
 
 /// The largest magnitude; NaN where there is a NaN, 0 for none.

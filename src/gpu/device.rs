@@ -17,8 +17,34 @@ pub struct Caps {
     pub f16: bool,
     /// Subgroup operations in compute shaders.
     pub subgroups: bool,
+    /// Lanes of the largest subgroup, where all have at least eight; else 0.
+    pub subgroup: u32,
     /// The kind of machine behind the device.
     pub class: Class,
+}
+
+/// How lanes share what all of them need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sharing {
+    /// Lanes of a workgroup that is whole subgroups, as small as is sensible.
+    pub lanes: usize,
+    /// Lanes that share: 8, or 1 where none can.
+    pub share: usize,
+}
+
+impl Caps {
+    /// A machine of this class that can do nothing more.
+    pub const fn plain(class: Class) -> Self {
+        Self { f16: false, subgroups: false, subgroup: 0, class }
+    }
+
+    /// What its subgroups allow.
+    pub fn sharing(self) -> Sharing {
+        match self.subgroup {
+            0 => Sharing { lanes: 8, share: 1 },
+            lanes => Sharing { lanes: lanes as usize, share: 8 },
+        }
+    }
 }
 
 /// A GPU device that kernels run on. Cheap to clone; all clones are the same device.
@@ -285,10 +311,17 @@ const USEFUL: wgpu::Features = wgpu::Features::SHADER_F16
 
 fn caps(device: &wgpu::Device, without: Without) -> Caps {
     let features = device.features();
-    let cpu = device.adapter_info().device_type == wgpu::DeviceType::Cpu;
+    let info = device.adapter_info();
+    let cpu = info.device_type == wgpu::DeviceType::Cpu;
+    let subgroups = features.contains(wgpu::Features::SUBGROUP) && !without.subgroups;
+    let subgroup = match (info.subgroup_min_size, info.subgroup_max_size) {
+        (8.., most) if subgroups => most,
+        _ => 0,
+    };
     Caps {
         f16: features.contains(wgpu::Features::SHADER_F16) && !without.f16,
-        subgroups: features.contains(wgpu::Features::SUBGROUP) && !without.subgroups,
+        subgroups,
+        subgroup,
         class: if cpu { Class::Software } else { Class::Gpu },
     }
 }

@@ -11,7 +11,7 @@ mod timing;
 
 pub use adapter::{AdapterSummary, Class, GpuOptions, Without, adapters};
 pub use buffer::Buffer;
-pub use device::{Caps, Gpu, Submission};
+pub use device::{Caps, Gpu, Sharing, Submission};
 pub(crate) use link::part;
 pub use link::{Linked, Part};
 pub use pipeline::{Access, Binding, Op, ParamsInfo, Variant, link_op, link_parts};

@@ -192,7 +192,8 @@ pub fn link_parts(op: &Op, formats: &[FormatRef], parts: &[Part], caps: Caps) ->
         [VEC8, F32_BITS, ROUND, INTEGERS].iter().for_each(&mut push);
     }
     for (prefix, format) in op.formats.iter().zip(formats) {
-        for (path, text) in instantiate(format.shader(), prefix) {
+        let codes: &[Part] = if format.has_codes() { &[] } else { &[CODES_DECODED] };
+        for (path, text) in instantiate(&[codes, format.shader()].concat(), prefix) {
             linked.push(path, &text);
         }
     }
@@ -202,6 +203,7 @@ pub fn link_parts(op: &Op, formats: &[FormatRef], parts: &[Part], caps: Caps) ->
 
 const REDUCE: Part = part!("lib/reduce.wgsl");
 const REDUCE_SUBGROUP: Part = part!("lib/reduce_subgroup.wgsl");
+const CODES_DECODED: Part = part!("lib/codes_decoded.wgsl");
 const LAYOUT: Part = part!("lib/layout.wgsl");
 pub(crate) const VEC8: Part = part!("lib/vec8.wgsl");
 pub(crate) const F32_BITS: Part = part!("lib/f32_bits.wgsl");

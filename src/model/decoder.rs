@@ -8,11 +8,13 @@ use super::kv_cache::KvCache;
 use super::session::{Activations, SessionMemory};
 use super::weights::{Layer, Linear, Weights};
 use crate::error::Result;
-use crate::formats::FormatRef;
+use crate::formats::{CHUNK, FormatRef};
 use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
 use crate::ops::Matrix;
 use crate::ops::attention::{self, Attention};
+use crate::ops::glu::Activation;
 use crate::ops::kv::Kv;
+use crate::ops::matmul::Fused;
 use crate::ops::softmax::{self, Softmax, Tensors};
 use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, matmul_q8, quantize_q8};
 use crate::ops::{rms_norm, rope};
@@ -273,13 +275,12 @@ impl Decoder {
         let (c, s) = (&*self.config, &self.scratch);
         let (q_width, kv_width) = (c.q_width(), c.kv_width());
         let stride = ops::stride(q_width + 2 * kv_width);
-        self.record_norm(plan, (&s.residual, 0), &layer.attn_norm, rows)?;
-        let places = [0, q_width, q_width + kv_width];
-        let x =
-            self.input(plan, &s.normed, (rows, c.width), layer.qkv.iter().map(|l| &l.weight))?;
-        for (linear, at) in layer.qkv.iter().zip(places) {
+        let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.attn_norm)?;
+        let mut at = 0;
+        for linear in &layer.qkv {
             let out = matmul::Output { y: &s.qkv, stride, at, accumulate: false };
-            record_linear(plan, linear, x, rows, out)?;
+            record_linear(plan, linear, normed, None, out)?;
+            at += linear.weight.rows;
         }
         let turn = rope::Params {
             heads: (c.heads + c.kv_heads) as u32,
@@ -293,62 +294,67 @@ impl Decoder {
             kv_append::record(plan, &s.step, &s.qkv, (at, stride), rows, cache)?;
         }
         attention.record(plan, &s.step, &s.qkv, (keys, values), None, &s.attended)?;
-        let output = &layer.attn_output;
-        let x = self.input(plan, &s.attended, (rows, q_width), [&output.weight])?;
-        record_linear(plan, output, x, rows, self.residual())
+        let attended = self.plain(plan, &s.attended, (rows, q_width))?;
+        record_linear(plan, &layer.attn_output, attended, None, self.residual())
     }
 
     fn record_ffn(&self, plan: &mut PlanBuilder, layer: &Layer, rows: usize) -> Result<()> {
         let (c, s) = (&*self.config, &self.scratch);
-        let stride = ops::stride(2 * c.ffn_width);
-        self.record_norm(plan, (&s.residual, 0), &layer.ffn_norm, rows)?;
-        let gate_up = layer.gate_up.iter().map(|l| &l.weight);
-        let x = self.input(plan, &s.normed, (rows, c.width), gate_up)?;
-        for (linear, at) in layer.gate_up.iter().zip([0, c.ffn_width]) {
-            let out = matmul::Output { y: &s.gate_up, stride, at, accumulate: false };
-            record_linear(plan, linear, x, rows, out)?;
-        }
         let activation = c.architecture.activation;
-        glu::record(plan, &s.gate_up, &s.activated, (rows, c.ffn_width), activation)?;
-        let x = self.input(plan, &s.activated, (rows, c.ffn_width), [&layer.down.weight])?;
-        record_linear(plan, &layer.down, x, rows, self.residual())
+        let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.ffn_norm)?;
+        if let [gate_up] = &layer.gate_up[..] {
+            let stride = ops::stride(c.ffn_width);
+            let out = matmul::Output { y: &s.activated, stride, at: 0, accumulate: false };
+            record_linear(plan, gate_up, normed, Some(activation), out)?;
+        } else {
+            let stride = ops::stride(2 * c.ffn_width);
+            for (linear, at) in layer.gate_up.iter().zip([0, c.ffn_width]) {
+                let out = matmul::Output { y: &s.gate_up, stride, at, accumulate: false };
+                record_linear(plan, linear, normed, None, out)?;
+            }
+            glu::record(plan, &s.gate_up, &s.activated, (rows, c.ffn_width), activation)?;
+        }
+        let activated = self.plain(plan, &s.activated, (rows, c.ffn_width))?;
+        record_linear(plan, &layer.down, activated, None, self.residual())
     }
 
-    fn record_head(&self, plan: &mut PlanBuilder, from: usize, rows: usize) -> Result<()> {
+    fn record_head(&self, plan: &mut PlanBuilder, row: usize, rows: usize) -> Result<()> {
         let s = &self.scratch;
-        self.record_norm(plan, (&s.residual, from), &self.weights.norm, rows)?;
+        let normed = self.record_norm(plan, (&s.residual, row, rows), &self.weights.norm)?;
         let stride = ops::stride(self.config.vocabulary);
         let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
-        let head = self.weights.head();
-        let x = self.input(plan, &s.normed, (rows, self.config.width), [head])?;
-        record_matmul(plan, (head, None), x, rows, out)
+        record_matmul(plan, self.weights.head(), normed, Fused::default(), out)
     }
 
-    /// What the next multiplications read: x, rounded first where that is wanted and any of them can.
-    fn input<'a>(
+    /// Rows of x as they are, rounded where that is wanted.
+    fn plain<'a>(
         &'a self,
         plan: &mut PlanBuilder,
         x: &'a Buffer,
-        shape: (usize, usize),
-        weights: impl IntoIterator<Item = &'a Matrix>,
-    ) -> Result<Input<'a>> {
-        let can = |w: &Matrix| matmul_q8::can_multiply(w.format);
-        let q8 = self.q8.as_ref().filter(|_| weights.into_iter().any(can));
+        (rows, width): (usize, usize),
+    ) -> Result<Normed<'a>> {
+        // Weights that meet bytes have rows of whole chunks.
+        let q8 = self.q8.as_ref().filter(|_| width.is_multiple_of(CHUNK));
         if let Some(q8) = q8 {
-            quantize_q8::record(plan, (x, 0), shape, q8)?;
+            quantize_q8::record(plan, (x, 0), (rows, width), q8)?;
         }
-        Ok(Input { x, q8 })
+        Ok(Normed { x: (x, 0, rows), norm: None, q8 })
     }
 
-    fn record_norm(
-        &self,
+    /// Normed rows: left to the multiplication that reads them, where that costs it little.
+    fn record_norm<'a>(
+        &'a self,
         plan: &mut PlanBuilder,
-        x: (&Buffer, usize),
-        weight: &Buffer,
-        rows: usize,
-    ) -> Result<()> {
+        (x, row, rows): (&'a Buffer, usize, usize),
+        gain: &'a Buffer,
+    ) -> Result<Normed<'a>> {
+        let (s, eps) = (&self.scratch, self.config.rms_eps);
+        if self.q8.is_none() && matmul::norms_cheaply(self.gpu.caps(), rows) {
+            return Ok(Normed { x: (x, row, rows), norm: Some((gain, eps)), q8: None });
+        }
         let shape = (rows, self.config.width);
-        rms_norm::record(plan, x, weight, &self.scratch.normed, shape, self.config.rms_eps)
+        rms_norm::record(plan, (x, row), gain, &s.normed, shape, eps)?;
+        self.plain(plan, &s.normed, shape)
     }
 
     fn residual(&self) -> matmul::Output<'_> {
@@ -357,32 +363,35 @@ impl Decoder {
     }
 }
 
+/// Rows of x on their way into a multiplication, the RMSNorm that is left to it, and the same rows as
+/// bytes where they are rounded.
+#[derive(Clone, Copy)]
+struct Normed<'a> {
+    x: (&'a Buffer, usize, usize),
+    norm: Option<(&'a Buffer, f32)>,
+    q8: Option<&'a Buffer>,
+}
+
 fn record_linear(
     plan: &mut PlanBuilder,
     linear: &Linear,
-    x: Input<'_>,
-    rows: usize,
+    x: Normed<'_>,
+    glu: Option<Activation>,
     out: matmul::Output<'_>,
 ) -> Result<()> {
-    record_matmul(plan, (&linear.weight, linear.bias.as_ref()), x, rows, out)
-}
-
-/// Activations, and the same as bytes where they are rounded.
-#[derive(Clone, Copy)]
-struct Input<'a> {
-    x: &'a Buffer,
-    q8: Option<&'a Buffer>,
+    let fused = Fused { bias: linear.bias.as_ref(), glu, ..Fused::default() };
+    record_matmul(plan, &linear.weight, x, fused, out)
 }
 
 fn record_matmul(
     plan: &mut PlanBuilder,
-    (w, bias): (&Matrix, Option<&Buffer>),
-    Input { x, q8 }: Input<'_>,
-    rows: usize,
+    w: &Matrix,
+    x: Normed<'_>,
+    fused: Fused<'_>,
     out: matmul::Output<'_>,
 ) -> Result<()> {
-    match q8.filter(|_| matmul_q8::can_multiply(w.format)) {
-        Some(q8) => matmul_q8::record(plan, w, (q8, rows), bias, out),
-        None => matmul::record(plan, w, (x, 0, rows), bias, out),
+    match x.q8.filter(|_| matmul_q8::can_multiply(w.format)) {
+        Some(q8) => matmul_q8::record(plan, w, (q8, x.x.2), (fused.bias, fused.glu), out),
+        None => matmul::record_fused(plan, w, x.x, Fused { norm: x.norm, ..fused }, out),
     }
 }

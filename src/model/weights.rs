@@ -2,14 +2,16 @@
 
 use super::checkpoint::{Checkpoint, TensorInfo};
 use super::config::{DecoderTensors, LayerTensors, Linear as LinearTensors, ModelConfig};
+use super::join::Join;
 use super::source::ByteSource;
 use super::{LoadOptions, Progress, Stage};
 use crate::error::{Error, Result};
-use crate::formats;
+use crate::formats::{self, FormatRef};
 use crate::gpu::{Buffer, Gpu};
-use crate::ops::Matrix;
+use crate::ops::{self, Matrix};
 use crate::platform;
 use crate::quantize::{Planned, converted};
+use std::borrow::Cow;
 
 /// A matrix and its bias.
 #[derive(Debug)]
@@ -25,14 +27,16 @@ pub struct Linear {
 pub struct Layer {
     /// RMSNorm before attention.
     pub attn_norm: Buffer,
-    /// Queries, keys, values.
-    pub qkv: [Linear; 3],
+    /// Queries, keys and values, neighbours in one matrix where their formats allow it: one to three
+    /// matrices, whose rows follow each other.
+    pub qkv: Vec<Linear>,
     /// Attention's output.
     pub attn_output: Linear,
     /// RMSNorm before the feed-forward network.
     pub ffn_norm: Buffer,
-    /// Gate and up.
-    pub gate_up: [Linear; 2],
+    /// Gate and up: one matrix in which their rows alternate, or one for each where their formats
+    /// differ.
+    pub gate_up: Vec<Linear>,
     /// Down.
     pub down: Linear,
 }
@@ -53,8 +57,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Streams every tensor from the source to the device, one at a time, so that the host holds
-    /// no more than one of them twice. With a recipe, matrices are put into its formats on the way.
+    /// Streams every tensor from the source to the device, one at a time (or those that are joined),
+    /// so that the host holds no more than that twice. With a recipe, matrices are put into its formats on the way.
     ///
     /// # Errors
     /// [`Error::UnsupportedType`] and
@@ -109,7 +113,7 @@ struct Loader<'a> {
     progress: &'a mut (dyn FnMut(Progress) + Send),
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
     async fn decoder(&mut self, t: &DecoderTensors<'_>, config: &ModelConfig) -> Result<Weights> {
         let head = if config.tied_head { None } else { Some(self.matrix(t.output).await?) };
         let embedding = self.matrix(t.token_embd).await?;
@@ -117,7 +121,7 @@ impl Loader<'_> {
         for layer in &t.layers {
             layers.push(self.layer(layer).await?);
         }
-        let norm = self.vector(t.output_norm).await?;
+        let norm = self.norm(t.output_norm).await?;
         let rope_factors = match t.rope_freqs {
             Some(factors) => Some(self.values(factors).await?),
             None => None,
@@ -126,54 +130,106 @@ impl Loader<'_> {
     }
 
     async fn layer(&mut self, t: &LayerTensors<'_>) -> Result<Layer> {
+        let one = |mut linears: Vec<Linear>| linears.remove(0);
         Ok(Layer {
-            attn_norm: self.vector(t.attn_norm).await?,
-            qkv: [
-                self.linear(&t.attn_q).await?,
-                self.linear(&t.attn_k).await?,
-                self.linear(&t.attn_v).await?,
-            ],
-            attn_output: self.linear(&t.attn_output).await?,
-            ffn_norm: self.vector(t.ffn_norm).await?,
-            gate_up: [self.linear(&t.ffn_gate).await?, self.linear(&t.ffn_up).await?],
-            down: self.linear(&t.ffn_down).await?,
+            attn_norm: self.norm(t.attn_norm).await?,
+            qkv: self.joined(&[&t.attn_q, &t.attn_k, &t.attn_v], Join::Below).await?,
+            attn_output: one(self.joined(&[&t.attn_output], Join::Below).await?),
+            ffn_norm: self.norm(t.ffn_norm).await?,
+            gate_up: self.joined(&[&t.ffn_gate, &t.ffn_up], Join::Alternating).await?,
+            down: one(self.joined(&[&t.ffn_down], Join::Below).await?),
         })
     }
 
-    async fn linear(&mut self, t: &LinearTensors<'_>) -> Result<Linear> {
-        let weight = self.matrix(t.weight).await?;
-        let bias = match t.bias {
-            Some(bias) => Some(self.vector(bias).await?),
-            None => None,
+    /// Matrices of the same input, as few as their formats and biases allow.
+    async fn joined(&mut self, all: &[&LinearTensors<'_>], join: Join) -> Result<Vec<Linear>> {
+        let mut linears = Vec::new();
+        let mut rest = all;
+        while let Some(first) = rest.first() {
+            let kind = self.kind(first)?;
+            let mut count = 1;
+            while count < rest.len() && self.kind(rest[count])? == kind {
+                count += 1;
+            }
+            if join == Join::Alternating && count < all.len() {
+                count = 1;
+            }
+            linears.push(self.linear(&rest[..count], join).await?);
+            rest = &rest[count..];
+        }
+        Ok(linears)
+    }
+
+    /// What matrices must have in common to be one.
+    fn kind(&self, t: &LinearTensors<'_>) -> Result<(&'static str, bool, Option<u64>)> {
+        let cols = t.weight.shape.first().copied();
+        Ok((self.format(t.weight)?.name(), t.bias.is_some(), cols))
+    }
+
+    async fn linear(&mut self, parts: &[&LinearTensors<'_>], join: Join) -> Result<Linear> {
+        let (mut blocks, mut biases) = (Vec::new(), Vec::new());
+        let mut rows = 0;
+        let first = parts[0].weight;
+        for t in parts {
+            blocks.push(self.blocks(t.weight).await?);
+            rows += rows_of(t.weight);
+            if let Some(bias) = t.bias {
+                biases.push(self.values(bias).await?.into());
+            }
+        }
+        let bytes = join.rows(blocks, rows_of(first));
+        let weight = self.upload(first, rows, &bytes).await?;
+        drop(bytes);
+        for t in parts {
+            self.uploaded(t.weight).await?;
+        }
+        let bias = if biases.is_empty() {
+            None
+        } else {
+            let biases: Cow<'_, [f32]> = join.rows(biases, rows_of(first));
+            Some(Buffer::from_slice(self.gpu, &first.name, &biases).await?)
         };
         Ok(Linear { weight, bias })
     }
 
     async fn matrix(&mut self, t: &TensorInfo) -> Result<Matrix> {
-        self.check_wanted()?;
-        let size = |i: usize| t.shape.get(i).map_or(1, |&n| n as usize);
-        let shape = (size(1), size(0));
-        let (format, bytes) = match self.options.recipe {
-            Some(recipe) => {
-                let planned = Planned::new(t, recipe)?;
-                (planned.format(), converted(self.source, &planned).await?.into())
-            }
-            None => {
-                let bytes = self.source.read(t.offset, t.bytes as usize).await?;
-                check_finite(t, &bytes)?;
-                (t.format()?, bytes)
-            }
-        };
-        let matrix = Matrix::upload(self.gpu, &t.name, format, shape, &bytes).await?;
+        let bytes = self.blocks(t).await?;
+        let matrix = self.upload(t, rows_of(t), &bytes).await?;
         drop(bytes);
         self.uploaded(t).await?;
         Ok(matrix)
     }
 
-    /// A norm or a bias, as f32 whatever it is stored in.
-    async fn vector(&mut self, t: &TensorInfo) -> Result<Buffer> {
+    /// `bytes` are rows like those of `t`, in the format that it is to have.
+    async fn upload(&self, t: &TensorInfo, rows: usize, bytes: &[u8]) -> Result<Matrix> {
+        let cols = t.shape.first().map_or(1, |&n| n as usize);
+        Matrix::upload(self.gpu, &t.name, self.format(t)?, (rows, cols), bytes).await
+    }
+
+    /// The format that a matrix is to have.
+    fn format(&self, t: &TensorInfo) -> Result<FormatRef> {
+        match self.options.recipe {
+            Some(recipe) => Ok(Planned::new(t, recipe)?.format()),
+            None => t.format(),
+        }
+    }
+
+    /// A matrix's rows in that format.
+    async fn blocks(&mut self, t: &TensorInfo) -> Result<Cow<'a, [u8]>> {
+        self.check_wanted()?;
+        if let Some(recipe) = self.options.recipe {
+            return Ok(converted(self.source, &Planned::new(t, recipe)?).await?.into());
+        }
+        let bytes = self.source.read(t.offset, t.bytes as usize).await?;
+        check_finite(t, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// A norm, as f32 whatever it is stored in, in whole vec4s.
+    async fn norm(&mut self, t: &TensorInfo) -> Result<Buffer> {
         let values = self.values(t).await?;
-        Buffer::from_slice(self.gpu, &t.name, &values).await
+        let padded = ops::with_padding(&values, values.len());
+        Buffer::from_slice(self.gpu, &t.name, &padded).await
     }
 
     async fn values(&mut self, t: &TensorInfo) -> Result<Vec<f32>> {
@@ -203,6 +259,11 @@ impl Loader<'_> {
         (self.progress)(Progress { stage: Stage::Upload, done: self.done, total: self.total });
         Ok(())
     }
+}
+
+/// Rows of a matrix.
+fn rows_of(t: &TensorInfo) -> usize {
+    t.shape.get(1).map_or(1, |&n| n as usize)
 }
 
 /// A NaN among the weights, or a scale that makes one, would only show as a NaN in the logits.

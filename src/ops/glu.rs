@@ -2,7 +2,7 @@
 
 use super::{EXTEXP, stride};
 use crate::error::Result;
-use crate::gpu::{Access, Binding, Buffer, Grid, Op, PlanBuilder, Variant, params, part};
+use crate::gpu::{Access, Binding, Buffer, Grid, Op, Part, PlanBuilder, Variant, params, part};
 
 params! {
     /// Values in a row of y; a row of x holds as many gates, then as many ups.
@@ -22,10 +22,13 @@ pub enum Activation {
     Gelu,
 }
 
+/// The activation by itself.
+pub(super) const ACTIVATION: Part = part!("lib/activation.wgsl");
+
 /// The operation.
 pub static OP: Op = Op {
     name: "glu",
-    parts: &[part!("ops/glu.wgsl"), EXTEXP],
+    parts: &[part!("ops/glu.wgsl"), ACTIVATION, EXTEXP],
     formats: &[],
     reduces: false,
     bindings: &[

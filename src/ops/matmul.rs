@@ -1,11 +1,14 @@
-//! Multiplication with packed weights: y = x·Wᵀ (+ bias, + what y holds).
+//! Multiplication with packed weights: y = x·Wᵀ (+ bias, + what y holds), with RMSNorm on the way in
+//! and a gated activation on the way out.
 
+use super::glu::{ACTIVATION, Activation};
 use super::matrix::{decode_f64, has_tail};
-use super::{Matrix, check_loop, stride};
-use crate::error::Result;
-use crate::formats::FormatRef;
+use super::{EXTEXP, Matrix, check_loop, stride};
+use crate::error::{Error, Result};
+use crate::formats::{self, CHUNK, FormatRef};
 use crate::gpu::{
-    Access, Binding, Buffer, Class, Gpu, Grid, Op, PlanBuilder, Variant, params, part,
+    Access, Binding, Buffer, Caps, Class, Gpu, Grid, Op, Part, PlanBuilder, Sharing, Variant,
+    params, part,
 };
 
 params! {
@@ -24,25 +27,31 @@ params! {
     y_stride: u32,
     /// Where in a row of y the result begins.
     y_at: u32,
+    /// K.
+    cols: u32,
+    /// What RMSNorm adds to the mean square.
+    eps: f32,
 }
 
 /// The operation.
 pub static OP: Op = Op {
     name: "matmul",
-    parts: &[part!("ops/matmul.wgsl"), part!("lib/dot8.wgsl")],
+    parts: &[part!("ops/matmul.wgsl"), part!("lib/dot8.wgsl"), ACTIVATION, EXTEXP],
     formats: &[""],
     reduces: false,
     bindings: &[
         Binding { name: "weights", access: Access::Read },
         Binding { name: "x", access: Access::Read },
+        Binding { name: "gain", access: Access::Read },
         Binding { name: "bias", access: Access::Read },
         Binding { name: "y", access: Access::Write },
     ],
     params: Params::INFO,
 };
 
-/// Rows of W that a lane owns.
-const ROWS: usize = 4;
+/// The chunk of x by way of the subgroup, and without.
+const X_SUBGROUP: Part = part!("lib/x_subgroup.wgsl");
+const X_DIRECT: Part = part!("lib/x_direct.wgsl");
 
 /// How the work is laid out over lanes; all values are powers of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,24 +60,54 @@ pub struct Tile {
     pub lanes: usize,
     /// Lanes that share rows of W.
     pub split: usize,
+    /// Neighbouring rows of W that a lane owns: 4 or 8.
+    pub rows: usize,
     /// Rows of x that a lane owns: 1 to 16.
     pub m: usize,
+    /// Lanes that share a load of x: 8, or 1, each lane reading for itself. Sharing takes whole
+    /// subgroups of at least 8 whose lanes are on the same row of x, so a `split` of 1 and `lanes`
+    /// that are a multiple of the largest subgroup.
+    pub share: usize,
+    /// Whether to multiply with the format's codes, where it has such, and scale once per chunk.
+    pub codes: bool,
 }
 
 impl Tile {
     /// The default for this many rows of x on this kind of machine. A CPU wants a lane per row and
     /// no barriers; a GPU's GEMV wants its lanes along the rows, so that loads coalesce.
-    pub fn choose(class: Class, m: usize) -> Self {
-        let tile_m = m.next_power_of_two().min(16);
-        match (class, m) {
-            (Class::Software, _) => Self { lanes: 8, split: 1, m: tile_m },
-            (Class::Gpu, ..=8) => Self { lanes: 64, split: 16, m: tile_m },
-            (Class::Gpu, _) => Self { lanes: 64, split: 4, m: tile_m },
+    pub fn choose(caps: Caps, format: FormatRef, m: usize) -> Self {
+        let most = |tile_m: usize| m.next_power_of_two().min(tile_m);
+        // Decoding once per row of W pays off from a few rows of x on.
+        let tile = Self { lanes: 64, split: 1, rows: 4, m: most(16), share: 1, codes: m <= 4 };
+        // Formats that are dear to decode are so in code, too: eight decoders of theirs in a kernel
+        // take drivers seconds to compile.
+        let wide = if format.has_codes() { 8 } else { 4 };
+        match (caps.class, m) {
+            (Class::Gpu, ..=8) => Self { split: 16, ..tile },
+            (Class::Gpu, _) => Self { split: 4, ..tile },
+            (Class::Software, _) => {
+                let Sharing { lanes, share } = caps.sharing();
+                // Where x is not shared, more rows of W for each load of it.
+                let rows = if m == 1 || share == 1 { wide } else { 4 };
+                Self { lanes, rows, m: most(8), share, ..tile }
+            }
         }
     }
 
-    fn rows(&self) -> usize {
-        self.lanes / self.split * ROWS
+    /// Rows of W in a workgroup.
+    fn group_rows(&self) -> usize {
+        self.lanes / self.split * self.rows
+    }
+
+    fn variant(&self) -> Variant {
+        let part = if self.share > 1 { X_SUBGROUP } else { X_DIRECT };
+        let constants = [
+            ("LANES", self.lanes as f64),
+            ("SPLIT", self.split as f64),
+            ("ROWS", self.rows as f64),
+            ("TILE_M", self.m as f64),
+        ];
+        Variant::of(&constants).with(&[part])
     }
 }
 
@@ -77,10 +116,18 @@ impl Tile {
 /// # Errors
 /// [`Error::Limit`](crate::Error::Limit) for a K so large that an invocation would loop too long.
 pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<Grid> {
-    let per_chunk = 1 + 4 * (1 + tile.m);
-    let reduce = tile.m * (1 + 4 + tile.split);
-    check_loop("matmul", (chunks.div_ceil(tile.split) * per_chunk + reduce) as u64)?;
-    Ok([rows.div_ceil(tile.rows()) as u32, m.div_ceil(tile.m) as u32, 1])
+    // A chunk and its four eights; in the end four values, and the others' sums, of each row of x
+    // for each four rows of W, and of its squares.
+    let each = tile.rows / 4;
+    let reduce = tile.m * (4 * each + (each + 1) * tile.split);
+    check_loop("matmul", (chunks.div_ceil(tile.split) * (1 + 4) + reduce) as u64)?;
+    Ok([rows.div_ceil(tile.group_rows()) as u32, m.div_ceil(tile.m) as u32, 1])
+}
+
+/// Whether RMSNorm on the way in costs less than a launch of its own: every workgroup does it again,
+/// and where lanes do not share x, it doubles their loads.
+pub fn norms_cheaply(caps: Caps, m: usize) -> bool {
+    m <= 8 || caps.sharing().share > 1
 }
 
 /// Where the result of a multiplication goes.
@@ -96,6 +143,17 @@ pub struct Output<'a> {
     pub accumulate: bool,
 }
 
+/// What is done on the way in and out of a multiplication.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fused<'a> {
+    /// RMSNorm of x with this gain (whole vec4s, see [`stride`]) and epsilon.
+    pub norm: Option<(&'a Buffer, f32)>,
+    /// A value for each row of W.
+    pub bias: Option<&'a Buffer>,
+    /// Rows 2i and 2i + 1 of W are the gate and the up of y's column i = act(gate)·up.
+    pub glu: Option<Activation>,
+}
+
 /// Records y = x·Wᵀ for `m` rows of x from row `x_row` on, rows [`stride`] of K floats apart.
 ///
 /// # Errors
@@ -103,26 +161,46 @@ pub struct Output<'a> {
 pub fn record(
     plan: &mut PlanBuilder,
     w: &Matrix,
-    (x, x_row, m): (&Buffer, usize, usize),
+    x: (&Buffer, usize, usize),
     bias: Option<&Buffer>,
     out: Output<'_>,
 ) -> Result<()> {
-    let tile = Tile::choose(plan.gpu().caps().class, m);
-    record_tiled(plan, tile, w, (x, x_row, m), bias, out)
+    record_fused(plan, w, x, Fused { bias, ..Fused::default() }, out)
+}
+
+/// The same with more on the way in and out.
+///
+/// # Errors
+/// As [`workgroups`].
+pub fn record_fused(
+    plan: &mut PlanBuilder,
+    w: &Matrix,
+    x: (&Buffer, usize, usize),
+    fused: Fused<'_>,
+    out: Output<'_>,
+) -> Result<()> {
+    let tile = Tile::choose(plan.gpu().caps(), w.format, x.2);
+    record_tiled(plan, tile, w, x, fused, out)
 }
 
 /// The same with a tile of one's own choice.
 ///
 /// # Errors
-/// As [`workgroups`].
+/// As [`workgroups`]; [`Error::Shape`](crate::Error::Shape) for gates without their ups.
 pub fn record_tiled(
     plan: &mut PlanBuilder,
     tile: Tile,
     w: &Matrix,
     (x, x_row, m): (&Buffer, usize, usize),
-    bias: Option<&Buffer>,
+    fused: Fused<'_>,
     out: Output<'_>,
 ) -> Result<()> {
+    if fused.glu.is_some() && !w.rows.is_multiple_of(2) {
+        let (expected, got) = ("a row of gates for each of ups".into(), format!("{} rows", w.rows));
+        return Err(Error::Shape { op: "matmul", expected, got });
+    }
+    let variant = variant(&tile, w, fused, out.accumulate);
+    let (gain, eps) = fused.norm.unwrap_or((x, 0.0));
     for shard in &w.shards {
         let params = Params {
             rows: shard.layout.rows as u32,
@@ -132,24 +210,32 @@ pub fn record_tiled(
             x_stride: stride(w.cols) as u32 / 4,
             y_stride: out.stride as u32,
             y_at: out.at as u32,
+            cols: w.cols as u32,
+            eps,
             ..Params::of(shard)
         };
-        let flag = |on: bool| f64::from(u8::from(on));
-        let variant = Variant::of(&[
-            ("LANES", tile.lanes as f64),
-            ("SPLIT", tile.split as f64),
-            ("TILE_M", tile.m as f64),
-            ("TAIL", flag(has_tail(w.cols))),
-            ("ACCUMULATE", flag(out.accumulate)),
-            ("BIAS", flag(bias.is_some())),
-            ("ROW_TILE", w.tile as f64),
-            ("EXACT", 0.0),
-        ]);
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, m)?;
-        let buffers = [&shard.buffer, x, bias.unwrap_or(x), out.y];
-        plan.dispatch(&OP, variant.packed(w.format), &params, &buffers, grid)?;
+        let buffers = [&shard.buffer, x, gain, fused.bias.unwrap_or(x), out.y];
+        plan.dispatch(&OP, variant.clone(), &params, &buffers, grid)?;
     }
     Ok(())
+}
+
+fn variant(tile: &Tile, w: &Matrix, fused: Fused<'_>, accumulate: bool) -> Variant {
+    let flag = |on: bool| f64::from(u8::from(on));
+    let gelu = fused.glu == Some(Activation::Gelu);
+    let constants = [
+        ("TAIL", flag(has_tail(w.cols))),
+        ("CODES", flag(tile.codes && w.format.has_codes())),
+        ("NORM", flag(fused.norm.is_some())),
+        ("BIAS", flag(fused.bias.is_some())),
+        ("GLU", flag(fused.glu.is_some())),
+        ("ACT", flag(gelu)),
+        ("ACCUMULATE", flag(accumulate)),
+        ("ROW_TILE", w.tile as f64),
+        ("EXACT", 0.0),
+    ];
+    tile.variant().and(&constants).packed(w.format)
 }
 
 /// x·Wᵀ of host slices: x is rows of K floats, `blocks` is N rows of whole blocks of K weights;
@@ -178,11 +264,12 @@ pub async fn matmul(
     y.read(0, m * n).await
 }
 
-/// The same in f64 over the decoded weights, with Σ|x·w| beside each result, which bounds the
-/// error of any order of summation.
+/// The same in f64 over the decoded weights, with Σ|x|·(|w| + 2·|o|) beside each result, o being the
+/// weight's offset ([`Format::offset`](formats::Format::offset)). It bounds the error of any order of
+/// summation, also of scales and offsets taken out of the sum: |w − o| + |o| is no more.
 ///
 /// # Errors
-/// [`Error::Shape`](crate::Error::Shape) where `blocks` are not N rows of K weights.
+/// [`Error::Shape`] where `blocks` are not N rows of K weights.
 pub fn reference(
     format: FormatRef,
     blocks: &[u8],
@@ -191,11 +278,20 @@ pub fn reference(
 ) -> Result<Vec<(f64, f64)>> {
     super::rows_of("matmul", x.len(), k)?;
     let w = decode_f64(format, blocks, (n, k))?;
-    let cell = |w: &[f64], x: &[f32]| {
-        let products = w.iter().zip(x).map(|(w, x)| w * f64::from(*x));
-        (products.clone().sum(), products.map(f64::abs).sum())
+    let offsets = formats::offsets(format, blocks, k);
+    let cell = |(w, o): (&[f64], &[f32]), x: &[f32]| {
+        let mut sums = (0.0, 0.0);
+        for ((w, x), i) in w.iter().zip(x).zip(0..) {
+            let x = f64::from(*x);
+            sums.0 += w * x;
+            sums.1 += (w.abs() + 2.0 * f64::from(o[i / CHUNK]).abs()) * x.abs();
+        }
+        sums
     };
-    let row = |x| w.chunks_exact(k).map(move |w| cell(w, x));
+    let row = |x| {
+        let rows = w.chunks_exact(k).zip(offsets.chunks_exact(k.div_ceil(CHUNK)));
+        rows.map(move |row| cell(row, x))
+    };
     Ok(x.chunks_exact(k).flat_map(row).collect())
 }
 
@@ -206,13 +302,13 @@ mod tests {
 
     #[test]
     fn no_lane_loops_past_the_drivers_limit() {
-        for class in [Class::Software, Class::Gpu] {
+        for caps in [Class::Software, Class::Gpu].map(Caps::plain) {
             for m in 1..=16 {
-                let tile = Tile::choose(class, m);
-                assert!(workgroups(&tile, 28_672 / 32, 1, m).is_ok(), "{class:?} {m}");
+                let tile = Tile::choose(caps, formats::F32, m);
+                assert!(workgroups(&tile, 28_672 / 32, 1, m).is_ok(), "{caps:?} {m}");
             }
         }
-        let tile = Tile::choose(Class::Software, 16);
+        let tile = Tile::choose(Caps::plain(Class::Software), formats::F32, 16);
         assert!(matches!(workgroups(&tile, 40_000, 1, 16), Err(Error::Limit { .. })));
     }
 }

@@ -1,12 +1,13 @@
-//! Multiplication with int8 activations: y = x·Wᵀ (+ bias, + what y holds), x in
+//! Multiplication with int8 activations: y = x·Wᵀ (+ bias, gated activation, + what y holds), x in
 //! [`quantize_q8`](super::quantize_q8)'s bytes, W in a format of small integers.
 //!
 //! Dot products within a chunk are exact, and each f32 operation between chunks is rounded by itself in
 //! a fixed order, so that [`twin`] gives the device's bits.
 
+use super::glu::{ACTIVATION, Activation};
 use super::matmul::Output;
 use super::quantize_q8::{self, Chunk, SEPARATE};
-use super::{Matrix, check_loop};
+use super::{EXTEXP, Matrix, check_loop};
 use crate::error::{Error, Result};
 use crate::formats::{self, CHUNK, FormatRef, Integers};
 use crate::gpu::{
@@ -32,7 +33,7 @@ params! {
 /// The operation.
 pub static OP: Op = Op {
     name: "matmul_q8",
-    parts: &[part!("ops/matmul_q8.wgsl"), SEPARATE],
+    parts: &[part!("ops/matmul_q8.wgsl"), SEPARATE, ACTIVATION, EXTEXP],
     formats: &[""],
     reduces: false,
     bindings: &[
@@ -95,7 +96,8 @@ pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<G
     Ok([rows.div_ceil(tile.group_rows()) as u32, m.div_ceil(tile.m) as u32, 1])
 }
 
-/// Records y = x·Wᵀ for `m` rows of x, which are the first of `q8`.
+/// Records y = x·Wᵀ for `m` rows of x, which are the first of `q8`. On the way out: a value for each
+/// row of W is added, and rows 2i and 2i + 1 become act(gate)·up, where these are given.
 ///
 /// # Errors
 /// [`Error::InvalidOption`] for a format without integers (see [`can_multiply`]); as [`workgroups`].
@@ -103,11 +105,11 @@ pub fn record(
     plan: &mut PlanBuilder,
     w: &Matrix,
     (q8, m): (&Buffer, usize),
-    bias: Option<&Buffer>,
+    way_out: (Option<&Buffer>, Option<Activation>),
     out: Output<'_>,
 ) -> Result<()> {
     let tile = Tile::choose(plan.gpu().caps().class, m);
-    record_tiled(plan, tile, w, (q8, m), bias, out)
+    record_tiled(plan, tile, w, (q8, m), way_out, out)
 }
 
 /// The same with a tile of one's own choice.
@@ -119,10 +121,15 @@ pub fn record_tiled(
     tile: Tile,
     w: &Matrix,
     (q8, m): (&Buffer, usize),
-    bias: Option<&Buffer>,
+    way_out: (Option<&Buffer>, Option<Activation>),
     out: Output<'_>,
 ) -> Result<()> {
     check_format(w.format)?;
+    let (bias, glu) = way_out;
+    if glu.is_some() && !w.rows.is_multiple_of(2) {
+        let (expected, got) = ("a row of gates for each of ups".into(), format!("{} rows", w.rows));
+        return Err(Error::Shape { op: "matmul_q8", expected, got });
+    }
     for shard in &w.shards {
         let params = Params {
             rows: shard.layout.rows as u32,
@@ -140,6 +147,8 @@ pub fn record_tiled(
             ("EIGHT", flag(tile.rows == 8)),
             ("ACCUMULATE", flag(out.accumulate)),
             ("BIAS", flag(bias.is_some())),
+            ("GLU", flag(glu.is_some())),
+            ("ACT", flag(glu == Some(Activation::Gelu))),
             ("ROW_TILE", w.tile as f64),
             ("EXACT", 0.0),
         ]);
@@ -182,7 +191,7 @@ pub async fn matmul_q8(
     let mut plan = PlanBuilder::new(gpu, "matmul_q8");
     quantize_q8::record(&mut plan, (&x, 0), (m, k), &q8)?;
     let out = Output { y: &y, stride: n, at: 0, accumulate: false };
-    record(&mut plan, &w, (&q8, m), None, out)?;
+    record(&mut plan, &w, (&q8, m), (None, None), out)?;
     plan.run().await?;
     y.read(0, m * n).await
 }

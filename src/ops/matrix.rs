@@ -42,11 +42,12 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// The default of this device: rows are interleaved for lanes that walk a row each, as on a
-    /// CPU; GPUs put their lanes along a row instead.
+    /// The default of this device: on a CPU, lanes walk rows of their own, and the rows of a
+    /// workgroup are interleaved, so that it reads one stretch of memory; GPUs put their lanes along
+    /// a row instead.
     pub fn of(gpu: &Gpu) -> Self {
         let tile = match gpu.caps().class {
-            Class::Software => 8,
+            Class::Software => 64,
             Class::Gpu => 1,
         };
         let limits = gpu.limits();
@@ -174,6 +175,8 @@ fn cut(
     // The table is there once; planes and scales are padded to 16 bytes, once each.
     let slack = table_bytes + 16 * (format.planes().len() as u64 + 2);
     let step = (available.saturating_sub(slack) / tile_bytes.max(1)) as usize * tile;
+    // Gates stay with their ups.
+    let step = if step > 1 { step & !1 } else { step };
     if step == 0 {
         let what = format!("{tile} rows of {cols} weights in {}", format.name());
         let limit = "max_storage_buffer_binding_size";

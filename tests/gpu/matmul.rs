@@ -2,8 +2,8 @@
 
 use mantissa::Gpu;
 use mantissa::formats::{self, FormatRef};
-use mantissa::gpu::Class;
-use mantissa::ops::matmul::{self, Output, Tile, record_tiled, reference};
+use mantissa::gpu::{Caps, Class};
+use mantissa::ops::matmul::{self, Fused, Output, Tile, record_tiled, reference};
 use mantissa::ops::{Matrix, Placement, stride};
 use pollster::block_on;
 
@@ -52,13 +52,24 @@ struct Shape {
 }
 
 impl Shape {
-    /// The tile that a machine of this class takes.
-    fn of(class: Class, m: usize, n: usize, k: usize) -> Self {
-        let row_tile = if class == Class::Software { 8 } else { 1 };
-        let (tile, shard_bytes) = (Tile::choose(class, m), 100 << 20);
+    /// The tile that such a machine takes.
+    fn of(caps: Caps, format: FormatRef, m: usize, n: usize, k: usize) -> Self {
+        let row_tile = if caps.class == Class::Software { 8 } else { 1 };
+        let (tile, shard_bytes) = (Tile::choose(caps, format, m), 100 << 20);
         let (first_row, bias, accumulate) = (0, false, false);
         Self { m, n, k, tile, row_tile, shard_bytes, first_row, bias, accumulate, nan_row: None }
     }
+}
+
+/// The machine itself, and those that can do nothing more than they must.
+fn machines(gpu: &Gpu) -> Vec<Caps> {
+    let mut machines = vec![gpu.caps()];
+    for plain in [Class::Software, Class::Gpu].map(Caps::plain) {
+        if plain.sharing() != gpu.caps().sharing() || plain.class != gpu.caps().class {
+            machines.push(plain);
+        }
+    }
+    machines
 }
 
 /// The operands, and the result with its sentinels.
@@ -99,8 +110,8 @@ fn launch(gpu: &Gpu, format: FormatRef, s: Shape) -> Result<Run, libtest_mimic::
         }
     }
     let out = Output { y: &y, stride: y_stride, at: AT, accumulate: s.accumulate };
-    let bias_given = s.bias.then_some(&bias_buffer);
-    run(gpu, |plan| record_tiled(plan, s.tile, &w, (&from, s.first_row, s.m), bias_given, out))?;
+    let fused = Fused { bias: s.bias.then_some(&bias_buffer), ..Fused::default() };
+    run(gpu, |plan| record_tiled(plan, s.tile, &w, (&from, s.first_row, s.m), fused, out))?;
     Ok(Run { blocks, x, bias, before, words: words(&y)? })
 }
 
@@ -141,42 +152,47 @@ fn check(gpu: &Gpu, format: FormatRef, s: Shape) -> Outcome {
 /// machine would do it.
 fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
-    for class in [Class::Software, Class::Gpu] {
+    for caps in machines(gpu) {
         for m in [1, 2, 3, 7, 8, 9, 16, 33, 128] {
-            check(gpu, format, Shape::of(class, m, 67, k))?;
+            check(gpu, format, Shape::of(caps, format, m, 67, k))?;
         }
         // One block, one row; one past a workgroup's rows.
-        check(gpu, format, Shape::of(class, 1, 1, format.block_len()))?;
-        check(gpu, format, Shape::of(class, 3, 33, format.block_len()))?;
+        check(gpu, format, Shape::of(caps, format, 1, 1, format.block_len()))?;
+        check(gpu, format, Shape::of(caps, format, 3, 33, format.block_len()))?;
     }
     Ok(())
 }
 
 fn long(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 11_008usize.next_multiple_of(format.block_len());
-    for class in [Class::Software, Class::Gpu] {
-        check(gpu, format, Shape::of(class, 1, 35, k))?;
-        check(gpu, format, Shape::of(class, 5, 17, k))?;
+    for caps in machines(gpu) {
+        check(gpu, format, Shape::of(caps, format, 1, 35, k))?;
+        check(gpu, format, Shape::of(caps, format, 5, 17, k))?;
     }
     check(
         gpu,
         format,
-        Shape::of(gpu.caps().class, 1, 1537, 576usize.next_multiple_of(format.block_len())),
+        Shape::of(gpu.caps(), format, 1, 1537, 576usize.next_multiple_of(format.block_len())),
     )
 }
 
 /// Every layout of work over lanes that a device of this size takes, with each interleaving.
 fn tiles(gpu: &Gpu) -> Outcome {
-    let f32 = formats::by_name("f32")?;
+    let q4_1 = formats::by_name("q4_1")?;
     let most = gpu.limits().max_compute_invocations_per_workgroup as usize;
     let lanes_and_splits =
         [(1, 1), (8, 1), (8, 2), (8, 8), (16, 4), (32, 32), (64, 1), (64, 4), (64, 16), (256, 64)];
     for (lanes, split) in lanes_and_splits.into_iter().filter(|(lanes, _)| *lanes <= most) {
-        for (tile_m, m) in [(1, 3), (2, 3), (4, 4), (8, 9), (16, 18)] {
-            let row_tile = if tile_m % 4 == 0 { 8 } else { 1 };
-            let tile = Tile { lanes, split, m: tile_m };
-            let shape = Shape { tile, row_tile, ..Shape::of(Class::Gpu, m, 261, 160) };
-            check(gpu, f32, shape)?;
+        // The largest tiles take long to compile, and differ in nothing but their rows of x.
+        let largest = (lanes, split) == (8, 1) || (lanes, split) == (64, 4);
+        let tiles = [(1, 3), (2, 3), (4, 4), (8, 9), (16, 18)].into_iter();
+        for (tile_m, m) in tiles.filter(|(tile_m, _)| largest || *tile_m <= 4) {
+            let row_tile = if tile_m % 4 == 0 { 64 } else { 1 };
+            let rows = if tile_m > 2 { 8 } else { 4 };
+            let codes = tile_m > 1;
+            let tile = Tile { lanes, split, rows, m: tile_m, share: 1, codes };
+            let gpus = Shape::of(Caps::plain(Class::Gpu), q4_1, m, 261, 160);
+            check(gpu, q4_1, Shape { tile, row_tile, ..gpus })?;
         }
     }
     Ok(())
@@ -185,10 +201,10 @@ fn tiles(gpu: &Gpu) -> Outcome {
 fn flags(gpu: &Gpu) -> Outcome {
     for format in tested_formats().into_iter().take(2) {
         let k = 64usize.next_multiple_of(format.block_len());
-        for class in [Class::Software, Class::Gpu] {
+        for caps in machines(gpu) {
             for (bias, accumulate) in [(true, false), (false, true), (true, true)] {
                 for m in [1, 9] {
-                    let plain = Shape::of(class, m, 37, k);
+                    let plain = Shape::of(caps, format, m, 37, k);
                     check(gpu, format, Shape { bias, accumulate, ..plain })?;
                 }
             }
@@ -200,17 +216,17 @@ fn flags(gpu: &Gpu) -> Outcome {
 /// Rows of x from the middle of a buffer: the last token of a prompt.
 fn rows_of_x(gpu: &Gpu) -> Outcome {
     let f32 = formats::by_name("f32")?;
-    check(gpu, f32, Shape { first_row: 5, ..Shape::of(gpu.caps().class, 1, 37, 65) })?;
-    check(gpu, f32, Shape { first_row: 2, ..Shape::of(Class::Gpu, 3, 37, 64) })
+    check(gpu, f32, Shape { first_row: 5, ..Shape::of(gpu.caps(), f32, 1, 37, 65) })?;
+    check(gpu, f32, Shape { first_row: 2, ..Shape::of(Caps::plain(Class::Gpu), f32, 3, 37, 64) })
 }
 
 /// K that is no multiple of a chunk, or even of four.
 fn tails(gpu: &Gpu) -> Outcome {
     for format in tested_formats() {
         for k in [1, 2, 31, 33, 65, 80, 588].into_iter().filter(|k| k % format.block_len() == 0) {
-            for class in [Class::Software, Class::Gpu] {
-                check(gpu, format, Shape::of(class, 1, 9, k))?;
-                check(gpu, format, Shape::of(class, 3, 35, k))?;
+            for caps in machines(gpu) {
+                check(gpu, format, Shape::of(caps, format, 1, 9, k))?;
+                check(gpu, format, Shape::of(caps, format, 3, 35, k))?;
             }
         }
     }
@@ -221,8 +237,8 @@ fn tails(gpu: &Gpu) -> Outcome {
 fn rows_are_apart(gpu: &Gpu) -> Outcome {
     let f32 = formats::by_name("f32")?;
     for k in [32, 33, 65, 80] {
-        for class in [Class::Software, Class::Gpu] {
-            check(gpu, f32, Shape { nan_row: Some(1), ..Shape::of(class, 3, 35, k) })?;
+        for caps in machines(gpu) {
+            check(gpu, f32, Shape { nan_row: Some(1), ..Shape::of(caps, f32, 3, 35, k) })?;
         }
     }
     Ok(())
@@ -231,9 +247,9 @@ fn rows_are_apart(gpu: &Gpu) -> Outcome {
 /// Cut into shards, the result has the same bits.
 fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
-    for class in [Class::Software, Class::Gpu] {
+    for caps in machines(gpu) {
         for m in [1, 5] {
-            let whole = Shape { bias: true, accumulate: true, ..Shape::of(class, m, 75, k) };
+            let whole = Shape { bias: true, accumulate: true, ..Shape::of(caps, format, m, 75, k) };
             let cut = Shape { shard_bytes: rows_of_bytes(format, 16, k), ..whole };
             check(gpu, format, cut)?;
             let (whole, cut) = (launch(gpu, format, whole)?, launch(gpu, format, cut)?);
@@ -271,8 +287,8 @@ fn beyond_a_binding(gpu: &Gpu) -> Outcome {
         }
         let y = output(gpu, n)?;
         let out = Output { y: &y, stride: n, at: 0, accumulate: false };
-        let tile = Tile::choose(gpu.caps().class, 1);
-        run(gpu, |plan| record_tiled(plan, tile, &w, (&from, 0, 1), None, out))?;
+        let tile = Tile::choose(gpu.caps(), f16, 1);
+        run(gpu, |plan| record_tiled(plan, tile, &w, (&from, 0, 1), Fused::default(), out))?;
         results.push(words(&y)?);
     }
     let want: Vec<_> =

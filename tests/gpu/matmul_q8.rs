@@ -97,7 +97,7 @@ fn check_with(
     let out = Output { y: &y, stride: y_stride, at: AT, accumulate: s.accumulate };
     run(gpu, |plan| {
         quantize_q8::record(plan, (&from, 0), (s.m, s.k), &q8)?;
-        record_tiled(plan, s.tile, &w, (&q8, s.m), s.bias.then_some(&bias_buffer), out)
+        record_tiled(plan, s.tile, &w, (&q8, s.m), (s.bias.then_some(&bias_buffer), None), out)
     })?;
 
     let mut want = vec![Expect::Untouched; s.m * y_stride];
