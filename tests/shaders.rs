@@ -75,7 +75,7 @@ fn kernels() -> Vec<Kernel> {
         for format in if op.formats.is_empty() { vec![None] } else { packed } {
             for (f16, subgroups) in [(false, false), (true, false), (false, true), (true, true)] {
                 let caps = Caps { f16, subgroups, ..Caps::plain(Class::Gpu) };
-                for parts in part_lists(op) {
+                for parts in part_lists(op, caps) {
                     let formats: Vec<_> = op.formats.iter().filter_map(|_| format).collect();
                     let linked = link_parts(op, &formats, &parts, caps);
                     kernels.push(Kernel { op, format, caps, linked });
@@ -86,9 +86,10 @@ fn kernels() -> Vec<Kernel> {
     kernels
 }
 
-/// The parts that an operation's variants choose; all links have the same capabilities.
-fn part_lists(op: &Op) -> Vec<Vec<Part>> {
+/// The parts that an operation's variants choose.
+fn part_lists(op: &Op, caps: Caps) -> Vec<Vec<Part>> {
     match op.name {
+        "matmul" => ops::matmul::part_lists(caps),
         "softmax" => ops::softmax::part_lists(),
         _ => vec![Vec::new()],
     }
@@ -347,7 +348,7 @@ fn the_checkers_refuse_what_is_wrong() {
     assert!(kernel.validate(&module).is_err(), "subgroups pass where the device has none");
 }
 
-/// Subgroup operations stand in one part, and no number in it is a subgroup's size.
+/// Subgroup operations stand in two parts, and no number in it is a subgroup's size.
 #[test]
 fn no_kernel_knows_a_subgroup_size() {
     let mut parts = HashSet::new();
@@ -359,7 +360,9 @@ fn no_kernel_knows_a_subgroup_size() {
             }
         }
     }
-    assert_eq!(parts, HashSet::from(["lib/reduce_subgroup.wgsl".to_string()]));
+    // The latter asks for eight lanes at least, and for no size.
+    let known = ["lib/reduce_subgroup.wgsl", "lib/x_subgroup.wgsl"].map(String::from);
+    assert_eq!(parts, HashSet::from(known));
 
     let caps = Caps { subgroups: true, ..Caps::plain(Class::Gpu) };
     let linked = link_op(&ops::rms_norm::OP, None, caps);
@@ -433,7 +436,7 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
             grids.push(("softmax", layout.workgroups(rows, cols).expect("softmax")));
         }
         for m in [1, 8, rows] {
-            let tile = ops::matmul::Tile::choose(Caps::plain(class), formats::F32, m);
+            let tile = ops::matmul::Tile::choose(Caps::plain(class), mantissa::formats::F32, m);
             let grid = ops::matmul::workgroups(&tile, wide / 32, vocabulary, m).expect("matmul");
             grids.push(("matmul", grid));
             let tile = ops::matmul_q8::Tile::choose(class, m);

@@ -3,6 +3,7 @@
 use mantissa::Gpu;
 use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::{Caps, Class};
+use mantissa::ops::glu::Activation;
 use mantissa::ops::matmul::{self, Fused, Output, Tile, record_tiled, reference};
 use mantissa::ops::{Matrix, Placement, stride};
 use pollster::block_on;
@@ -16,6 +17,8 @@ pub fn trials() -> Vec<(String, Case)> {
     vec![
         case("tiles", tiles),
         case("flags", flags),
+        case("norms", norms),
+        case("gates", gates),
         case("rows_of_x", rows_of_x),
         case("tails", tails),
         case("rows_are_apart", rows_are_apart),
@@ -206,6 +209,106 @@ fn flags(gpu: &Gpu) -> Outcome {
                 for m in [1, 9] {
                     let plain = Shape::of(caps, format, m, 37, k);
                     check(gpu, format, Shape { bias, accumulate, ..plain })?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is fused into a multiplication, by itself and on the CPU: x → (normed x)·Wᵀ + bias, and gates
+/// with their ups.
+fn fused(
+    gpu: &Gpu,
+    format: FormatRef,
+    shape: Shape,
+    norm: bool,
+    glu: Option<Activation>,
+) -> Outcome {
+    let Shape { m, n, k, .. } = shape;
+    let eps = 1e-5f32;
+    let mut random = Random::new((n * k + m) as u64);
+    let blocks = random.blocks(format, (n, k))?;
+    let (x, gain) = (random.normals(m * k, 3.0), random.normals(k, 1.0));
+    let bias = random.normals(n, 1.0);
+    let placement = Placement { tile: shape.row_tile, shard_bytes: shape.shard_bytes };
+    let w = block_on(Matrix::upload_placed(gpu, "w", format, (n, k), &blocks, placement))?;
+    let padded = |rows: &[f32]| {
+        let mut padded = vec![0.0; rows.len() / k * stride(k)];
+        for (to, from) in padded.chunks_exact_mut(stride(k)).zip(rows.chunks_exact(k)) {
+            to[..k].copy_from_slice(from);
+        }
+        padded
+    };
+    let (from, gain_buffer) = (input(gpu, &padded(&x))?, input(gpu, &padded(&gain))?);
+    let bias_buffer = input(gpu, &bias)?;
+    let columns = if glu.is_some() { n / 2 } else { n };
+    let y = output(gpu, m * columns)?;
+    let out = Output { y: &y, stride: columns, at: 0, accumulate: false };
+    let norm_given = norm.then_some((&gain_buffer, eps));
+    let fused = Fused { norm: norm_given, bias: Some(&bias_buffer), glu };
+    run(gpu, |plan| record_tiled(plan, shape.tile, &w, (&from, 0, m), fused, out))?;
+
+    let mut want = Vec::new();
+    for x in x.chunks_exact(k) {
+        let mean = x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / k as f64;
+        let scale = if norm { 1.0 / (mean + f64::from(eps)).sqrt() } else { 1.0 };
+        // Products with the gain in f32, as the kernel has them: one rounding, counted below.
+        let scaled = |(v, g): (&f32, &f32)| if norm { v * g } else { *v };
+        let x: Vec<f32> = x.iter().zip(&gain).map(scaled).collect();
+        let rows = reference(format, &blocks, (n, k), &x)?;
+        // K products and sums, the gain, the bias; the mean of K squares (half of whose error is
+        // left by the root), the root (2.5 ulp of a division, 1 of a root) and the product with it.
+        let sums: Vec<(f64, f64)> = rows
+            .into_iter()
+            .zip(&bias)
+            .map(|((sum, size), b)| {
+                let b = f64::from(*b);
+                (sum * scale + b, gamma(2 * k + 10) * (size * scale + b.abs()))
+            })
+            .collect();
+        match glu {
+            None => want.extend(sums.iter().map(|(y, error)| Expect::Near(*y, *error))),
+            Some(act) => want.extend(sums.chunks_exact(2).map(|pair| {
+                let [(gate, gate_error), (up, up_error)] = [pair[0], pair[1]];
+                // |act'| ≤ 1.2 and |act| ≤ |gate| for both; the activation itself is good to 64 ulp
+                // (its test), of |gate|.
+                let act_error = 1.2 * gate_error + gamma(64) * gate.abs();
+                let y = mantissa::ops::glu::reference(gate as f32, 1.0, act) * up;
+                let input = 1.2 * gate.abs() * f64::from(f32::EPSILON);
+                let error = (act_error + input) * (up.abs() + up_error) + gate.abs() * up_error;
+                Expect::Near(y, error + gamma(1) * y.abs())
+            })),
+        }
+    }
+    let what = format!("{m} × {n} × {k} {}, {:?}, norm {norm}, {glu:?}", format.name(), shape.tile);
+    compare(&what, &words(&y)?, &want)
+}
+
+fn norms(gpu: &Gpu) -> Outcome {
+    for format in ["q4_1", "q6_k", "f32"] {
+        let format = formats::by_name(format)?;
+        for caps in machines(gpu) {
+            for (m, k) in [(1, 576usize), (3, 64), (9, 96), (17, 65)] {
+                let k = k.next_multiple_of(format.block_len());
+                let shape = Shape::of(caps, format, m, 35, k);
+                fused(gpu, format, shape, true, None)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn gates(gpu: &Gpu) -> Outcome {
+    for format in ["q4_1", "q8_0", "f32"] {
+        let format = formats::by_name(format)?;
+        for caps in machines(gpu) {
+            for act in [Activation::Silu, Activation::Gelu] {
+                for (m, n) in [(1, 70), (5, 2), (17, 34)] {
+                    let shape = Shape::of(caps, format, m, n, 96);
+                    fused(gpu, format, shape, m == 1, Some(act))?;
+                    let cut = Shape { shard_bytes: rows_of_bytes(format, 16, 96), ..shape };
+                    fused(gpu, format, cut, true, Some(act))?;
                 }
             }
         }
