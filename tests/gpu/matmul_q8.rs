@@ -3,6 +3,7 @@
 
 use mantissa::formats::{self, CHUNK, FormatRef};
 use mantissa::gpu::Class;
+use mantissa::ops::glu::{self, Activation};
 use mantissa::ops::matmul::Output;
 use mantissa::ops::matmul_q8::{Tile, can_multiply, matmul_q8, record_tiled, twin};
 use mantissa::ops::{Matrix, Placement, matmul, quantize_q8};
@@ -18,6 +19,7 @@ pub fn trials() -> Vec<(String, Case)> {
     vec![
         case("tiles", tiles),
         case("flags", flags),
+        case("gates", gates),
         case("rows_are_apart", rows_are_apart),
         case("wrong_operands", wrong_operands),
     ]
@@ -288,6 +290,40 @@ fn flags(gpu: &Gpu) -> Outcome {
                 for m in [1, 9] {
                     check(gpu, format, Shape { bias, accumulate, ..Shape::of(class, m, 37, 64) })?;
                 }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gates and ups in alternating rows: act(gate)·up of the products that [`twin`] has. The activation is
+/// good to 64 ulp of the gate (its own test), the last product to one rounding.
+fn gates(gpu: &Gpu) -> Outcome {
+    let q4_1 = formats::by_name("q4_1")?;
+    for class in [Class::Software, Class::Gpu] {
+        for act in [Activation::Silu, Activation::Gelu] {
+            for (m, n) in [(1, 70), (5, 2), (17, 34)] {
+                let s = Shape::of(class, m, n, 96);
+                let (blocks, x) = operands(q4_1, s)?;
+                let placement = Placement { tile: s.row_tile, shard_bytes: s.shard_bytes };
+                let w = Matrix::upload_placed(gpu, "w", q4_1, (n, 96), &blocks, placement);
+                let (w, from) = (block_on(w)?, input(gpu, &x)?);
+                let q8 = output(gpu, quantize_q8::words(m, 96))?;
+                let y = output(gpu, m * n / 2)?;
+                let out = Output { y: &y, stride: n / 2, at: 0, accumulate: false };
+                run(gpu, |plan| {
+                    quantize_q8::record(plan, (&from, 0), (m, 96), &q8)?;
+                    record_tiled(plan, s.tile, &w, (&q8, m), (None, Some(act)), out)
+                })?;
+                let products = twin(q4_1, &blocks, (n, 96), &x, s.tile.split)?;
+                let want: Vec<_> = products
+                    .chunks_exact(2)
+                    .map(|pair| {
+                        let size = f64::from(pair[0]).abs() * f64::from(pair[1]).abs();
+                        Expect::Near(glu::reference(pair[0], pair[1], act), gamma(65) * size)
+                    })
+                    .collect();
+                compare(&format!("{m} × {n}, {act:?}"), &words(&y)?, &want)?;
             }
         }
     }
