@@ -68,6 +68,7 @@ fn kernels() -> Vec<Kernel> {
         let formats = FORMATS.iter().copied().chain(samples);
         let usable = |f: &FormatRef| match op.name {
             "quantize" => ops::quantize::can_encode(*f),
+            "matmul_q8" => ops::matmul_q8::can_multiply(*f),
             "attention" | "kv_append" => ops::kv::can_hold(*f),
             _ => true,
         };
@@ -215,6 +216,11 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
         ],
         "sample" => &[&[("WIDTH", 64.0)], &[("WIDTH", 256.0)]],
         "top_k" => &[&[("WIDTH", 64.0)], &[("WIDTH", 256.0), ("MERGE", 1.0)]],
+        "matmul_q8" => &[
+            &[("LANES", 8.0), ("SPLIT", 1.0), ("TILE_M", 16.0), ("ROW_TILE", 8.0), ("EIGHT", 1.0)],
+            &[("LANES", 64.0), ("SPLIT", 16.0), ("TILE_M", 1.0), ("BIAS", 1.0)],
+            &[("LANES", 64.0), ("SPLIT", 4.0), ("TILE_M", 16.0), ("ACCUMULATE", 1.0)],
+        ],
         _ => &[&[]],
     };
     let variant = |list: &&[(&'static str, f64)]| match (kernel.format, kernel.op.formats) {
@@ -442,8 +448,12 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
             let tile = ops::matmul::Tile::choose(Caps::plain(class), mantissa::formats::F32, m);
             let grid = ops::matmul::workgroups(&tile, wide / 32, vocabulary, m).expect("matmul");
             grids.push(("matmul", grid));
+            let tile = ops::matmul_q8::Tile::choose(class, m);
+            let grid = ops::matmul_q8::workgroups(&tile, wide / 32, vocabulary, m);
+            grids.push(("matmul_q8", grid.expect("matmul_q8")));
         }
     }
+    grids.push(("quantize_q8", ops::quantize_q8::workgroups(rows, wide).expect("quantize_q8")));
     for (op, grid) in &grids {
         let within = grid.iter().all(|n| (1..=WIDEST).contains(n));
         assert!(within, "{op}: {grid:?}");
@@ -546,6 +556,20 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
             let takes = |chunks| ops::matmul::workgroups(&tile, chunks, 1, m).is_ok();
             let largest = boundary(takes);
             assert!(exact(largest) as u64 <= MAX_LOOP, "{tile:?} takes {largest} chunks");
+        }
+    }
+
+    // matmul_q8: per chunk its own loop and TILE_M rows; then as matmul.
+    for (lanes, split) in [(8, 1), (64, 16), (64, 4)] {
+        for m in [1, 2, 4, 8, 16] {
+            for rows in [4, 8] {
+                let tile = ops::matmul_q8::Tile { lanes, split, m, rows };
+                let stores = rows / 4 * (4 + (split - 1));
+                let exact = |chunks: usize| chunks.div_ceil(split) * (1 + m) + m * (1 + 1 + stores);
+                let takes = |chunks| ops::matmul_q8::workgroups(&tile, chunks, 1, m).is_ok();
+                let largest = boundary(takes);
+                assert!(exact(largest) as u64 <= MAX_LOOP, "{tile:?} takes {largest} chunks");
+            }
         }
     }
 

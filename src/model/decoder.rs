@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::config::{ModelConfig, RopeKind};
 use super::kv_cache::KvCache;
-use super::session::SessionMemory;
+use super::session::{Activations, SessionMemory};
 use super::weights::{Layer, Linear, Weights};
 use crate::error::Result;
-use crate::formats::FormatRef;
+use crate::formats::{CHUNK, FormatRef};
 use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
+use crate::ops::Matrix;
 use crate::ops::attention::{self, Attention};
 use crate::ops::glu::Activation;
 use crate::ops::kv::Kv;
@@ -17,7 +18,8 @@ use crate::ops::matmul::Fused;
 use crate::ops::sample::Choice;
 use crate::ops::softmax::{self, Softmax, Tensors};
 use crate::ops::top_k::MAX_K;
-use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, rms_norm, rope, sample, top_k};
+use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, matmul_q8, quantize_q8};
+use crate::ops::{rms_norm, rope, sample, top_k};
 
 /// Which rows of a step go through the output matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +66,8 @@ pub struct Decoder {
     weights: Arc<Weights>,
     cache: KvCache,
     scratch: Scratch,
+    /// Activations as bytes, where they are rounded.
+    q8: Option<Buffer>,
     rope_table: Buffer,
     plans: HashMap<(usize, Head), Recorded>,
 }
@@ -150,9 +154,28 @@ impl Decoder {
             weights: weights.clone(),
             cache,
             scratch: Scratch::new(gpu, config, chunk).await?,
+            q8: None,
             rope_table: Buffer::from_slice(gpu, "rope table", table.as_flattened()).await?,
             plans: HashMap::new(),
         })
+    }
+
+    /// The same with activations rounded, or not.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub async fn with_activations(mut self, activations: Activations) -> Result<Self> {
+        self.q8 = match activations {
+            Activations::F32 => None,
+            Activations::Q8 => {
+                let c = &self.config;
+                let widest = c.width.max(c.q_width()).max(c.ffn_width);
+                let rows = self.scratch.ids.size() as usize / 4;
+                let words = quantize_q8::words(rows, widest);
+                Some(Buffer::new(&self.gpu, "activations as bytes", words).await?)
+            }
+        };
+        Ok(self)
     }
 
     /// Positions that the cache holds.
@@ -171,8 +194,8 @@ impl Decoder {
         let activations = [&s.residual, &s.normed, &s.qkv, &s.attended, &s.gate_up, &s.activated];
         let others = [&s.step, &s.ids, &s.logits, &s.log_probs, &s.log_sum, &self.rope_table];
         let choosing = [&s.choice, &s.best, &s.lists, &s.candidates];
-        let others = others.iter().chain(&choosing);
-        let scratch = activations.iter().chain(others).map(|buffer| buffer.size()).sum();
+        let others = others.into_iter().chain(choosing).chain(self.q8.iter());
+        let scratch = activations.into_iter().chain(others).map(Buffer::size).sum();
         SessionMemory { kv_cache: self.cache.bytes(), scratch }
     }
 
@@ -313,13 +336,8 @@ impl Decoder {
             kv_append::record(plan, &s.step, &s.qkv, (at, stride), rows, cache)?;
         }
         attention.record(plan, &s.step, &s.qkv, (keys, values), None, &s.attended)?;
-        record_linear(
-            plan,
-            &layer.attn_output,
-            Normed::plain(&s.attended, rows),
-            None,
-            self.residual(),
-        )
+        let attended = self.plain(plan, &s.attended, (rows, q_width))?;
+        record_linear(plan, &layer.attn_output, attended, None, self.residual())
     }
 
     fn record_ffn(&self, plan: &mut PlanBuilder, layer: &Layer, rows: usize) -> Result<()> {
@@ -338,7 +356,8 @@ impl Decoder {
             }
             glu::record(plan, &s.gate_up, &s.activated, (rows, c.ffn_width), activation)?;
         }
-        record_linear(plan, &layer.down, Normed::plain(&s.activated, rows), None, self.residual())
+        let activated = self.plain(plan, &s.activated, (rows, c.ffn_width))?;
+        record_linear(plan, &layer.down, activated, None, self.residual())
     }
 
     /// The logits of the last rows, and what is chosen by them.
@@ -351,8 +370,7 @@ impl Decoder {
         let normed = self.record_norm(plan, (&s.residual, of - rows, rows), &self.weights.norm)?;
         let stride = ops::stride(vocabulary);
         let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
-        let fused = Fused { norm: normed.norm, ..Fused::default() };
-        matmul::record_fused(plan, self.weights.head(), normed.x, fused, out)?;
+        record_matmul(plan, self.weights.head(), normed, Fused::default(), out)?;
         match head {
             Head::None | Head::All => Ok(()),
             Head::Last | Head::LogProbs => {
@@ -367,6 +385,21 @@ impl Decoder {
         }
     }
 
+    /// Rows of x as they are, rounded where that is wanted.
+    fn plain<'a>(
+        &'a self,
+        plan: &mut PlanBuilder,
+        x: &'a Buffer,
+        (rows, width): (usize, usize),
+    ) -> Result<Normed<'a>> {
+        // Weights that meet bytes have rows of whole chunks.
+        let q8 = self.q8.as_ref().filter(|_| width.is_multiple_of(CHUNK));
+        if let Some(q8) = q8 {
+            quantize_q8::record(plan, (x, 0), (rows, width), q8)?;
+        }
+        Ok(Normed { x: (x, 0, rows), norm: None, q8 })
+    }
+
     /// Normed rows: left to the multiplication that reads them, where that costs it little.
     fn record_norm<'a>(
         &'a self,
@@ -375,12 +408,12 @@ impl Decoder {
         gain: &'a Buffer,
     ) -> Result<Normed<'a>> {
         let (s, eps) = (&self.scratch, self.config.rms_eps);
-        if matmul::norms_cheaply(self.gpu.caps(), rows) {
-            return Ok(Normed { x: (x, row, rows), norm: Some((gain, eps)) });
+        if self.q8.is_none() && matmul::norms_cheaply(self.gpu.caps(), rows) {
+            return Ok(Normed { x: (x, row, rows), norm: Some((gain, eps)), q8: None });
         }
         let shape = (rows, self.config.width);
         rms_norm::record(plan, (x, row), gain, &s.normed, shape, eps)?;
-        Ok(Normed::plain(&s.normed, rows))
+        self.plain(plan, &s.normed, shape)
     }
 
     fn residual(&self) -> matmul::Output<'_> {
@@ -389,17 +422,13 @@ impl Decoder {
     }
 }
 
-/// Rows of x on their way into a multiplication, and the RMSNorm that is left to it.
+/// Rows of x on their way into a multiplication, the RMSNorm that is left to it, and the same rows as
+/// bytes where they are rounded.
 #[derive(Clone, Copy)]
 struct Normed<'a> {
     x: (&'a Buffer, usize, usize),
     norm: Option<(&'a Buffer, f32)>,
-}
-
-impl<'a> Normed<'a> {
-    fn plain(x: &'a Buffer, rows: usize) -> Self {
-        Self { x: (x, 0, rows), norm: None }
-    }
+    q8: Option<&'a Buffer>,
 }
 
 fn record_linear(
@@ -409,6 +438,19 @@ fn record_linear(
     glu: Option<Activation>,
     out: matmul::Output<'_>,
 ) -> Result<()> {
-    let fused = Fused { norm: x.norm, bias: linear.bias.as_ref(), glu };
-    matmul::record_fused(plan, &linear.weight, x.x, fused, out)
+    let fused = Fused { bias: linear.bias.as_ref(), glu, ..Fused::default() };
+    record_matmul(plan, &linear.weight, x, fused, out)
+}
+
+fn record_matmul(
+    plan: &mut PlanBuilder,
+    w: &Matrix,
+    x: Normed<'_>,
+    fused: Fused<'_>,
+    out: matmul::Output<'_>,
+) -> Result<()> {
+    match x.q8.filter(|_| matmul_q8::can_multiply(w.format)) {
+        Some(q8) => matmul_q8::record(plan, w, (q8, x.x.2), (fused.bias, fused.glu), out),
+        None => matmul::record_fused(plan, w, x.x, Fused { norm: x.norm, ..fused }, out),
+    }
 }

@@ -28,7 +28,7 @@ pub use config::ModelConfig;
 pub use generate::{Finish, GenerateOptions, Generation, LogProbs, Stats};
 pub use profile::{OpTime, StepProfile};
 pub use sampler::SamplerOptions;
-pub use session::{Session, SessionMemory, SessionOptions};
+pub use session::{Activations, Session, SessionMemory, SessionOptions};
 pub use source::{ByteSource, Bytes, ModelFiles};
 pub use tokenizer::Tokenizer;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mantissa::gpu::{Gpu, GpuOptions};
 use mantissa::model::{
-    Bytes, Finish, GenerateOptions, Model, SamplerOptions, Session, SessionOptions,
+    Activations, Bytes, Finish, GenerateOptions, Model, SamplerOptions, Session, SessionOptions,
 };
 use mantissa::{Error, Result};
 use pollster::block_on;
@@ -72,6 +72,7 @@ pub fn trials() -> Vec<(String, Case)> {
     let others: [(&str, fn(&Gpu) -> Outcome); 13] = [
         ("greedy is the best logit, however many steps are in flight", greedy),
         ("log-probabilities are log-softmax of the logits", log_probabilities),
+        ("activations as bytes move the logits, a little", rounded_activations),
         ("a cache in few bits is another model's, nearly", cache_formats),
         ("an answer can be continued", continued),
         ("a stop token ends it and leaves no trace", stopped),
@@ -230,6 +231,37 @@ fn cache_formats(gpu: &Gpu) -> Outcome {
         return Ok(());
     }
     Err(format!("relative errors of f16, q8_0, bfp:m4:n32: {errors:?}").into())
+}
+
+/// Rounding a chunk of 32 to steps of its peak over 127 leaves a relative mean square error of
+/// (peak²/127²/12) / mean x², at most 32/12/127² = 1.7e-4, where one value is all of the chunk. Roundings
+/// are independent, so they add up: before queries, before the output, before gate and up, before down,
+/// in each layer, and before the head. The product of gate and up has the errors of both; so each counts
+/// twice. Exact logits would mean that nothing was rounded.
+fn rounded_activations(gpu: &Gpu) -> Outcome {
+    let one = 32.0 / 12.0 / (127.0 * 127.0);
+    for golden in goldens() {
+        let model = load(gpu, bytes(&golden.name))?;
+        let limit = 2.0 * one * (4 * model.config().layers + 1) as f64;
+        for chunk in [64, 1] {
+            let activations = Activations::Q8;
+            let options =
+                SessionOptions { context: Some(64), chunk, activations, ..Default::default() };
+            let mut all = Vec::new();
+            let mut session = block_on(model.session(&options))?;
+            block_on(session.logits(&golden.tokens, &mut |_, row| all.extend_from_slice(row)))?;
+            expect("logits", &all.len(), &golden.logits.len())?;
+            let off = all.iter().zip(&golden.logits).map(|(a, b)| (f64::from(*a) - b).powi(2));
+            let nmse = off.sum::<f64>() / golden.logits.iter().map(|b| b * b).sum::<f64>();
+            if nmse.is_nan() || nmse > limit || nmse < 1e-7 {
+                let name = &golden.name;
+                return Err(
+                    format!("{name}: a relative error² of {nmse:e}, limit {limit:e}").into()
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 fn continued(gpu: &Gpu) -> Outcome {

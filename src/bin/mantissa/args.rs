@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::{GpuOptions, Without};
-use mantissa::model::GenerateOptions;
 use mantissa::model::sampler::SamplerOptions;
+use mantissa::model::{Activations, GenerateOptions};
 use mantissa::ops::kv::can_hold;
 
 /// Which GPU, and how much of it.
@@ -72,6 +72,30 @@ pub struct ModelArgs {
     /// Number format of the KV cache: f32, f16, q8_0 or any other that a device encodes row by row
     #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = cache_format)]
     pub kv_cache: FormatRef,
+
+    /// What activations are rounded to before they are multiplied with weights: q8 is faster on some
+    /// machines and less accurate
+    #[arg(long, value_enum, default_value_t = ActivationsArg::F32)]
+    pub activations: ActivationsArg,
+}
+
+/// What activations are rounded to.
+#[derive(ValueEnum, serde::Serialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationsArg {
+    /// Nothing
+    F32,
+    /// Signed bytes with a scale per 32, for Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, MXFP4, Q4_K and Q6_K
+    Q8,
+}
+
+impl From<ActivationsArg> for Activations {
+    fn from(arg: ActivationsArg) -> Self {
+        match arg {
+            ActivationsArg::F32 => Self::F32,
+            ActivationsArg::Q8 => Self::Q8,
+        }
+    }
 }
 
 /// How a token is chosen.
