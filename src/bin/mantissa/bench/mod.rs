@@ -1,10 +1,16 @@
 //! `mantissa bench`: what the adapter can do at best, what each kernel makes of it, and what that
 //! comes to for a model.
 
+mod ceilings;
 pub mod clock;
+mod compare;
+mod kernels;
 pub mod model;
 mod print;
 mod report;
+mod timed;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -31,10 +37,20 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     budget: u64,
 
+    /// Few formats, shapes and rows of x for the kernels
+    #[arg(long)]
+    quick: bool,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 
+    /// Also print how this compares with what --json printed earlier
+    #[arg(long, value_name = "OLD.json", conflicts_with = "json")]
+    compare: Option<PathBuf>,
+
+    #[command(flatten)]
+    kernels: kernels::KernelBench,
     #[command(flatten)]
     asked: model::ModelBench,
     #[command(flatten)]
@@ -46,6 +62,10 @@ pub struct Args {
 /// A part of what can be measured.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
 enum Part {
+    /// What the adapter can do at best
+    Ceilings,
+    /// Each kernel, with the ceilings
+    Kernels,
     /// Load, prompts and tokens of a model
     Model,
 }
@@ -58,15 +78,37 @@ impl Args {
 
 /// Measures, and prints what was measured.
 pub async fn run(args: Args) -> Result<()> {
+    let old = args.compare.as_deref().map(compare::read).transpose()?;
     let budget = Budget::of(args.budget);
     let mut report = describe(&args).await?;
     if args.wants(Part::Model) {
-        let limits = (args.rounds, budget);
+        let part = if args.wants(Part::Kernels) { budget.share(0.5) } else { budget };
+        let limits = (args.rounds, part);
         let left_out = &mut report.left_out;
         let found = model::run((&args.model, &args.gpu), &args.asked, limits, left_out).await?;
         report.model = Some(found);
     }
-    if args.json { output::json(&report) } else { print::print(&report) }
+    if args.wants(Part::Ceilings) || args.wants(Part::Kernels) {
+        measure_kernels(&args, budget, &mut report).await?;
+    }
+    if args.json {
+        return output::json(&report);
+    }
+    print::print(&report)?;
+    old.map_or(Ok(()), |old| compare::print(&old, &report))
+}
+
+/// The ceilings, and the kernels beside them.
+async fn measure_kernels(args: &Args, budget: Budget, report: &mut Report) -> Result<()> {
+    let gpu = open_gpu(&args.gpu).await?;
+    let (found, mut ceilings) = ceilings::measure(&gpu, args.rounds).await?;
+    report.ceilings = found;
+    if args.wants(Part::Kernels) {
+        let limits = (args.quick, args.rounds, budget);
+        let left_out = &mut report.left_out;
+        report.kernels = kernels::run(&gpu, &args.kernels, &mut ceilings, limits, left_out).await?;
+    }
+    Ok(())
 }
 
 /// The device, which is closed again: the model's time begins with opening it.

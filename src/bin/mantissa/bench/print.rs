@@ -2,11 +2,17 @@
 
 use anyhow::Result;
 
-use super::report::{Model, Report};
+use super::report::{Ceiling, Kernel, Model, Report};
 use crate::output::{self, table};
 
 /// Prints all parts that there are.
 pub fn print(report: &Report) -> Result<()> {
+    if !report.ceilings.is_empty() {
+        print_ceilings(&report.ceilings)?;
+    }
+    if !report.kernels.is_empty() {
+        print_kernels(&report.kernels)?;
+    }
     if let Some(model) = &report.model {
         print_model(model)?;
     }
@@ -14,6 +20,36 @@ pub fn print(report: &Report) -> Result<()> {
         output::note(format_args!("left out: {left_out}"));
     }
     output::note(format_args!("medians of {} on {}", report.rounds, report.adapter));
+    Ok(())
+}
+
+fn print_ceilings(ceilings: &[Ceiling]) -> Result<()> {
+    let mut table = table(&["ceiling", "", "", "layout"], &[1]);
+    for c in ceilings {
+        let value = format!("{:.2}", c.value);
+        table.add_row([c.name.clone(), value, c.unit.clone(), c.layout.clone()]);
+    }
+    output::line(table.trim_fmt())?;
+    Ok(())
+}
+
+fn print_kernels(kernels: &[Kernel]) -> Result<()> {
+    let header = ["op", "format", "shape", "m", "ms", "GB/s", "GFLOP/s", "share", "of"];
+    let mut table = table(&header, &[3, 4, 5, 6, 7]);
+    for k in kernels {
+        table.add_row([
+            k.op.clone(),
+            k.format.clone(),
+            k.shape.clone(),
+            k.m.to_string(),
+            format!("{:.4}", 1e3 * k.seconds),
+            format!("{:.2}", k.gigabytes_per_second),
+            format!("{:.2}", k.gigaflops),
+            format!("{:.1} %", 100.0 * k.share),
+            k.bound.clone(),
+        ]);
+    }
+    output::line(table.trim_fmt())?;
     Ok(())
 }
 
