@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mantissa::gpu::{Buffer, Gpu, Without};
 use mantissa::model::{
-    Bytes, Cancel, GenerateOptions, LoadOptions, Model, Session, SessionOptions,
+    Bytes, Cancel, GenerateOptions, LoadOptions, Model, OpTime, Session, SessionOptions,
 };
 use mantissa::{Error, wgpu};
 use pollster::block_on;
