@@ -2,6 +2,7 @@
 //! comes to for a model.
 
 mod ceilings;
+mod chart;
 pub mod clock;
 mod compare;
 mod kernels;
@@ -12,7 +13,7 @@ mod timed;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use mantissa::gpu::Class;
 
@@ -48,6 +49,10 @@ pub struct Args {
     /// Also print how this compares with what --json printed earlier
     #[arg(long, value_name = "OLD.json", conflicts_with = "json")]
     compare: Option<PathBuf>,
+
+    /// Draw the model's decoding and prompts into an SVG file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 
     #[command(flatten)]
     kernels: kernels::KernelBench,
@@ -90,6 +95,9 @@ pub async fn run(args: Args) -> Result<()> {
     }
     if args.wants(Part::Ceilings) || args.wants(Part::Kernels) {
         measure_kernels(&args, budget, &mut report).await?;
+    }
+    if let Some(path) = &args.svg {
+        chart::write(path, &report).with_context(|| path.display().to_string())?;
     }
     if args.json {
         return output::json(&report);
