@@ -27,7 +27,9 @@ pub fn ensure_libraries() -> Result<()> {
     ensure(missing.map(|(_, package)| *package).collect())
 }
 
-fn ensure_tools() -> Result<()> {
+/// Installs what the window needs under Xvfb.
+pub fn ensure_screen() -> Result<()> {
+    ensure_libraries()?;
     let there = |tool: &str| succeeds(command("sh").args(["-c", &format!("command -v {tool}")]));
     let missing = TOOLS.iter().filter(|(tool, _)| !there(tool));
     ensure(missing.map(|(_, package)| *package).collect())
@@ -63,8 +65,6 @@ impl Drop for Running {
 /// Opens the window under Xvfb, types a question, waits for the answer, compares it with that of
 /// `mantissa run`, and closes the window. `target/desktop/window.png` is what there was to see.
 pub fn end_to_end(model: &Path, mantissa: &Path, drivers: &dyn Fn(&mut Command)) -> Result<()> {
-    ensure_libraries()?;
-    ensure_tools()?;
     run(&mut cargo("build --workspace --examples"))?;
     let folder = target().join("desktop");
     let data = prepare(&folder)?;
