@@ -98,7 +98,7 @@ impl PlanBuilder {
     }
 
     /// Compiles what is missing, uploads the uniforms, makes the bind groups. `progress` hears of
-    /// each dispatch (done, of all).
+    /// each dispatch (done, of all); between two of them the future may be dropped.
     ///
     /// # Errors
     /// What the device says.
@@ -116,6 +116,7 @@ impl PlanBuilder {
             let Recorded { grid, buffers, .. } = recorded;
             dispatches.push(Dispatch { op, pipeline, bind_group, grid, _buffers: buffers });
             progress(dispatches.len() as u64, total);
+            pause().await;
         }
         Ok(Plan { gpu: self.gpu, label: self.label, dispatches, _arena: arena })
     }
@@ -127,6 +128,19 @@ impl PlanBuilder {
     pub async fn run(self) -> Result<()> {
         self.build(&mut |_, _| {}).await?.submit()?.finish().await
     }
+}
+
+/// Pending once, for whoever polls to look at other things; natively nothing else here is.
+async fn pause() {
+    let mut paused = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut paused, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
 }
 
 impl Recorded {
