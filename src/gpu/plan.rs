@@ -102,7 +102,7 @@ impl PlanBuilder {
     }
 
     /// Compiles what is missing, uploads the uniforms, makes the bind groups. `progress` hears of
-    /// each dispatch (done, of all).
+    /// each dispatch (done, of all); between two of them the future may be dropped.
     ///
     /// # Errors
     /// What the device says.
@@ -121,6 +121,7 @@ impl PlanBuilder {
             let _buffers = buffers;
             dispatches.push(Dispatch { op, operands, pipeline, bind_group, grid, _buffers });
             progress(dispatches.len() as u64, total);
+            pause().await;
         }
         Ok(Plan { gpu: self.gpu, label: self.label, dispatches, _arena: arena })
     }
@@ -148,6 +149,19 @@ fn operands(op: &Op, variant: &Variant, params: &[u8]) -> String {
         words.push(format!("{rows}×{}", chunks * CHUNK));
     }
     words.join(" ")
+}
+
+/// Pending once, for whoever polls to look at other things; natively nothing else here is.
+async fn pause() {
+    let mut paused = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut paused, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
 }
 
 impl Recorded {

@@ -3,7 +3,8 @@
 //!
 //! To meet both software drivers at once, name both in `VK_ICD_FILENAMES` (separated by `:`).
 //! `MANTISSA_REQUIRE_ADAPTERS=llvmpipe,SwiftShader` makes an adapter that is missing a failure.
-//! Lavapipe has other subgroup sizes under `LP_NATIVE_VECTOR_WIDTH=128|256|512`.
+//! Lavapipe has other subgroup sizes under `LP_NATIVE_VECTOR_WIDTH=128|256|512`;
+//! `MANTISSA_SUBGROUPS=4` demands that size and tries only what uses subgroups.
 //!
 //! Outputs start as NaN sentinels with guard words behind their end, so that a word never written
 //! and a word written past the end both show; any error of the device fails the trial. Tolerances
@@ -72,6 +73,9 @@ const FORMAT_SUITES: &[Suite] = &[
     ("softmax", softmax::long_trials),
 ];
 
+/// What uses subgroups where a device has them, in all its forms at every size of theirs.
+const WITH_SUBGROUPS: [&str; 3] = ["matmul", "rms_norm", "model"];
+
 fn main() {
     let arguments = Arguments::from_args();
     let adapters = distinct(pollster::block_on(gpu::adapters()));
@@ -79,6 +83,10 @@ fn main() {
     let mut trials = net::trials();
     trials.push(Trial::test("every operation has a suite", every_operation_has_a_suite));
     trials.extend(required(&adapters));
+    if let Ok(lanes) = std::env::var("MANTISSA_SUBGROUPS") {
+        trials.extend(with_subgroups(&adapters, &lanes));
+        libtest_mimic::run(&arguments, trials).exit();
+    }
     trials.extend(faults::without_adapter());
     if adapters.is_empty() {
         notes.push("NO ADAPTER: no kernel was tested. Install mesa-vulkan-drivers.".into());
@@ -111,9 +119,30 @@ fn suites() -> impl Iterator<Item = Suite> {
 
 fn on_device(device: &Device) -> Vec<Trial> {
     let of_formats = FORMAT_SUITES.iter().copied().filter(|_| !device.masked);
-    let cases = suites()
-        .chain(of_formats)
-        .flat_map(|(op, trials)| trials().into_iter().map(move |c| (op, c)));
+    trials_of(device, suites().chain(of_formats))
+}
+
+/// Subgroups of so many lanes, on devices that use them.
+fn with_subgroups(adapters: &[AdapterSummary], lanes: &str) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for adapter in adapters {
+        let info = &adapter.info;
+        let sizes = [info.subgroup_min_size, info.subgroup_max_size].map(|n| n.to_string());
+        let all_are = sizes.iter().all(|size| size == lanes);
+        let name = format!("subgroups of {} have {lanes} lanes", info.name);
+        let said = format!("they have {} to {}", sizes[0], sizes[1]);
+        trials.push(Trial::test(name, move || if all_are { Ok(()) } else { Err(said.into()) }));
+        let devices = support::masked(adapter, &mut Vec::new()).into_iter();
+        for device in devices.filter(Device::has_subgroups) {
+            let used = |(name, _): &Suite| WITH_SUBGROUPS.contains(name);
+            trials.extend(trials_of(&device, suites().filter(used)));
+        }
+    }
+    trials
+}
+
+fn trials_of(device: &Device, suites: impl Iterator<Item = Suite>) -> Vec<Trial> {
+    let cases = suites.flat_map(|(op, trials)| trials().into_iter().map(move |case| (op, case)));
     let trial = |(op, (name, case)): (&str, (String, Case))| {
         let device = device.clone();
         let name = format!("[{}] {op}::{name}", device.label);
@@ -160,9 +189,12 @@ fn required(adapters: &[AdapterSummary]) -> Vec<Trial> {
 fn every_operation_has_a_suite() -> support::Outcome {
     let suites: Vec<&str> = SUITES.iter().map(|(op, _)| *op).collect();
     let ops: Vec<&str> = mantissa::ops::OPS.iter().map(|op| op.name).collect();
-    if suites == ops {
-        Ok(())
-    } else {
-        Err(format!("{suites:?}, but the table has {ops:?}").into())
+    if suites != ops {
+        return Err(format!("{suites:?}, but the table has {ops:?}").into());
+    }
+    let forgotten = |op: &&&mantissa::gpu::Op| op.reduces && !WITH_SUBGROUPS.contains(&op.name);
+    match mantissa::ops::OPS.iter().find(forgotten) {
+        Some(op) => Err(format!("{} reduces, but WITH_SUBGROUPS lacks it", op.name).into()),
+        None => Ok(()),
     }
 }

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use libtest_mimic::Failed;
 use mantissa::gpu::{Buffer, Gpu, Without};
 use mantissa::model::{
-    Bytes, Cancel, GenerateOptions, LoadOptions, Model, OpTime, Session, SessionOptions,
+    Bytes, Cancel, GenerateOptions, LoadOptions, Model, OpTime, Progress, Session, SessionOptions,
+    Stage,
 };
 use mantissa::{Error, wgpu};
 use pollster::block_on;
@@ -13,11 +15,12 @@ use pollster::block_on;
 use crate::support::{Case, Outcome, case};
 
 pub fn trials() -> Vec<(String, Case)> {
-    let all: [(&str, fn(&Gpu) -> Outcome); 6] = [
+    let all: [(&str, fn(&Gpu) -> Outcome); 7] = [
         ("a device of the program's is as good", shared_device),
         ("a device with too little is refused", poor_device),
         ("a buffer that cannot be storage is refused", foreign_buffer),
         ("a load can be given up between tensors", cancelled),
+        ("a warm-up can be given up between pipelines", cancelled_compiling),
         ("a profile leaves the conversation as it was", profiled),
         ("memory is told by use", memory),
     ];
@@ -54,12 +57,17 @@ fn adapter(gpu: &Gpu) -> wgpu::Adapter {
     all.into_iter().find(|a| a.get_info().name == gpu.info().name).unwrap()
 }
 
-fn shared_device(gpu: &Gpu) -> Outcome {
+/// Another device like it: the trials share one, and whoever counts bytes or pipelines must be alone.
+fn another(gpu: &Gpu) -> Result<Gpu, Failed> {
     let adapter = adapter(gpu);
     let without = Without { f16: !gpu.caps().f16, subgroups: !gpu.caps().subgroups, limits: false };
     let descriptor = Gpu::descriptor(&adapter, without);
     let (device, queue) = block_on(adapter.request_device(&descriptor))?;
-    let shared = block_on(Gpu::from_wgpu(device, queue))?;
+    Ok(block_on(Gpu::from_wgpu(device, queue))?)
+}
+
+fn shared_device(gpu: &Gpu) -> Outcome {
+    let shared = another(gpu)?;
     assert_eq!(shared.caps(), gpu.caps());
     assert_eq!(
         greedy(&mut session(&shared)?, &[1, 2, 3])?,
@@ -80,6 +88,7 @@ fn poor_device(gpu: &Gpu) -> Outcome {
 
 fn foreign_buffer(gpu: &Gpu) -> Outcome {
     use wgpu::BufferUsages as U;
+    let gpu = &another(gpu)?;
     let make = |size, usage| {
         let label = Some("the program's");
         let descriptor = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };
@@ -96,6 +105,7 @@ fn foreign_buffer(gpu: &Gpu) -> Outcome {
 }
 
 fn cancelled(gpu: &Gpu) -> Outcome {
+    let gpu = &another(gpu)?;
     let (before, cancel, mut heard) = (gpu.allocated_bytes(), Cancel::default(), 0);
     let options = LoadOptions { cancel: Some(&cancel), recipe: None };
     let mut progress = |_| {
@@ -105,6 +115,23 @@ fn cancelled(gpu: &Gpu) -> Outcome {
     let result = block_on(Model::load_with(gpu, source(), options, &mut progress));
     assert!(matches!(result, Err(Error::Cancelled { .. })), "{result:?}");
     assert_eq!((heard, gpu.allocated_bytes()), (1, before), "nothing more is loaded, or kept");
+    Ok(())
+}
+
+fn cancelled_compiling(gpu: &Gpu) -> Outcome {
+    let gpu = &another(gpu)?;
+    let (mut session, cancel, mut heard) = (session(gpu)?, Cancel::default(), Vec::new());
+    let mut progress = |step: Progress| {
+        heard.push((step.stage, step.done));
+        cancel.cancel();
+    };
+    let result = block_on(cancel.during("loading", session.warm_up(&mut progress)));
+    assert!(matches!(result, Err(Error::Cancelled { .. })), "{result:?}");
+    assert_eq!(heard, [(Stage::Compile, 1)], "nothing more is compiled");
+    let (mut done, mut total) = (0, 0);
+    block_on(session.warm_up(&mut |step| (done, total) = (step.done, step.total)))?;
+    assert!(done == total && total > 7, "{done} of {total}");
+    assert_eq!(greedy(&mut session, &[1, 2, 3])?.len(), 8, "it goes on as if nothing had been");
     Ok(())
 }
 
@@ -140,6 +167,7 @@ fn profiled(gpu: &Gpu) -> Outcome {
 }
 
 fn memory(gpu: &Gpu) -> Outcome {
+    let gpu = &another(gpu)?;
     let before = gpu.allocated_bytes();
     let model = block_on(Model::load(gpu, source(), &mut |_| {}))?;
     assert_eq!(gpu.allocated_bytes() - before, model.bytes());

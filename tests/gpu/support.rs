@@ -53,6 +53,11 @@ impl Device {
         Self { label, masked: !mask.is_empty(), options, opened: Arc::default() }
     }
 
+    /// Whether kernels use subgroups where the adapter has them.
+    pub fn has_subgroups(&self) -> bool {
+        !self.options.without.subgroups
+    }
+
     /// The device itself.
     pub fn gpu(&self) -> Result<Gpu, Failed> {
         let open = || block_on(Gpu::request(&self.options)).map_err(|e| e.to_string());

@@ -31,7 +31,8 @@ function engine() {
   const triple = 'wasm32-unknown-unknown';
   run(cargo, 'rustc', '--lib', '--crate-type', 'cdylib', '--target', triple, '--profile', 'web',
     '--no-default-features', '--features', 'web');
-  run(cargo, 'build', '-p', 'mantissa-bindgen');
+  // Of the workspace, so that it shares its dependencies with the tests' build.
+  run(cargo, 'build', '--workspace', '--bin', 'mantissa-bindgen');
   rmSync(made, { recursive: true, force: true });
   mkdirSync(made, { recursive: true });
   run(join(target, 'debug/mantissa-bindgen'), join(target, triple, 'web/mantissa.wasm'), made);

@@ -27,7 +27,9 @@ pub fn ensure_libraries() -> Result<()> {
     ensure(missing.map(|(_, package)| *package).collect())
 }
 
-fn ensure_tools() -> Result<()> {
+/// Installs what the window needs under Xvfb.
+pub fn ensure_screen() -> Result<()> {
+    ensure_libraries()?;
     let there = |tool: &str| succeeds(command("sh").args(["-c", &format!("command -v {tool}")]));
     let missing = TOOLS.iter().filter(|(tool, _)| !there(tool));
     ensure(missing.map(|(_, package)| *package).collect())
@@ -47,7 +49,10 @@ pub fn open(arguments: &[String]) -> Result<()> {
 }
 
 const QUESTION: &str = "Name three rivers.";
-const MAX_TOKENS: &str = "24";
+
+/// What is tried: how large everything is, the longest answer, and the picture's name.
+const RUNS: [(&str, &str, &str); 2] =
+    [("1.0", "24", "window.png"), ("2.0", "8", "window-200-percent.png")];
 
 /// A process that is ended when it is no longer needed.
 struct Running(Child);
@@ -61,40 +66,50 @@ impl Drop for Running {
 }
 
 /// Opens the window under Xvfb, types a question, waits for the answer, compares it with that of
-/// `mantissa run`, and closes the window. `target/desktop/window.png` is what there was to see.
+/// `mantissa run`, and closes the window; the same at twice the size. `target/desktop/*.png` is what
+/// there was to see.
 pub fn end_to_end(model: &Path, mantissa: &Path, drivers: &dyn Fn(&mut Command)) -> Result<()> {
-    ensure_libraries()?;
-    ensure_tools()?;
-    run(&mut cargo("build --workspace --example desktop"))?;
+    run(&mut cargo("build --workspace --examples"))?;
     let folder = target().join("desktop");
-    let data = prepare(&folder)?;
+    let _ = std::fs::remove_dir_all(&folder);
     let (_screen, display) = screen()?;
-    let mut program = command(target().join("debug/examples/desktop"));
-    program.arg(model).env("DISPLAY", &display).env("MANTISSA_DATA", &data);
-    // Not the screen of the person at the desk.
-    program.env_remove("WAYLAND_DISPLAY").env("WINIT_UNIX_BACKEND", "x11");
-    drivers(&mut program);
+    for (scale, max_tokens, picture) in RUNS {
+        let data = prepare(&folder, scale, max_tokens)?;
+        let mut program = command(target().join("debug/examples/desktop"));
+        program.arg(model).env("DISPLAY", &display).env("MANTISSA_DATA", &data);
+        // Not the screen of the person at the desk.
+        program.env_remove("WAYLAND_DISPLAY").env("WINIT_UNIX_BACKEND", "x11");
+        drivers(&mut program);
+        let said = converse(&mut program, &display, &data, &folder.join(picture))?;
+        let right = answer(model, mantissa, max_tokens, drivers)?;
+        if !said.contains(&right) {
+            return Err(format!("the window has\n{said}\nthe command line says {right}"));
+        }
+    }
+    Ok(())
+}
+
+/// One window from its opening to its end; what was said in it.
+fn converse(program: &mut Command, display: &str, data: &Path, picture: &Path) -> Result<String> {
     let mut window = Running(program.spawn().map_err(|e| format!("desktop: {e}"))?);
-    let picture = folder.join("window.png");
-    let talked = talk(&mut window, &display, &data);
+    let talked = talk(&mut window, display, data);
     // Of what went wrong, too.
-    let pictured = run(on(&display, "import").args(["-window", "root"]).arg(&picture));
+    let pictured = run(on(display, "import").args(["-window", "root"]).arg(picture));
     let said = talked?;
     pictured?;
-    compare(&said, model, mantissa, drivers)?;
-    run(on(&display, "xdotool").args(["key", "ctrl+q"]))?;
+    run(on(display, "xdotool").args(["key", "ctrl+q"]))?;
     let ended = wait(Duration::from_secs(60), "the window's end", || {
         window.0.try_wait().map_err(|e| e.to_string())
     })?;
-    if ended.success() { Ok(()) } else { Err(format!("the window ended with {ended}")) }
+    if ended.success() { Ok(said) } else { Err(format!("the window ended with {ended}")) }
 }
 
-/// An empty data folder, but for settings that keep the answer short.
-fn prepare(folder: &Path) -> Result<PathBuf> {
-    let data = folder.join("data");
-    let _ = std::fs::remove_dir_all(folder);
+/// An empty data folder, but for settings.
+fn prepare(folder: &Path, scale: &str, max_tokens: &str) -> Result<PathBuf> {
+    let data = folder.join(format!("data-{scale}"));
     std::fs::create_dir_all(&data).map_err(|e| format!("{}: {e}", data.display()))?;
-    let settings = format!("{{\"sampling\": {{\"max_tokens\": {MAX_TOKENS}}}}}\n");
+    let settings =
+        format!("{{\"scale\": {scale}, \"sampling\": {{\"max_tokens\": {max_tokens}}}}}\n");
     let file = data.join("settings.json");
     std::fs::write(&file, settings).map_err(|e| format!("{}: {e}", file.display()))?;
     Ok(data)
@@ -166,22 +181,19 @@ fn wait<T>(time: Duration, what: &str, mut so: impl FnMut() -> Result<Option<T>>
     }
 }
 
-/// The window says what the command line says.
-fn compare(
-    said: &str,
+/// What the command line answers, which is what the window must say.
+fn answer(
     model: &Path,
     mantissa: &Path,
+    max_tokens: &str,
     drivers: &dyn Fn(&mut Command),
-) -> Result<()> {
+) -> Result<String> {
     let mut same = command(mantissa);
-    same.args(["run", "--json", "--prompt", QUESTION, "--max-tokens", MAX_TOKENS, "--chunk", "32"]);
+    same.args(["run", "--json", "--prompt", QUESTION, "--max-tokens", max_tokens, "--chunk", "32"]);
     same.args(["--context", "2048", "--system", "You are a helpful assistant.", "--model"]);
     drivers(same.arg(model));
     let report = output(&mut same)?;
     let text = report.split_once("\"text\":").and_then(|(_, rest)| rest.split_once(",\n"));
     let (text, _) = text.ok_or("`mantissa run --json` gave no text")?;
-    if said.contains(text.trim()) {
-        return Ok(());
-    }
-    Err(format!("the window has\n{said}\nthe command line says {text}"))
+    Ok(text.trim().to_owned())
 }

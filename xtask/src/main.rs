@@ -5,6 +5,7 @@ mod desktop;
 mod drivers;
 mod python;
 mod report;
+mod setup;
 mod shell;
 mod suites;
 mod system;
@@ -29,7 +30,8 @@ Commands:
           a suite fails. A failing suite does not stop the others.
   test --list
           Print the names of the suites.
-  setup   Only set up: rustup components, both software Vulkan drivers, Python packages, the model.
+  setup   Only set up: rustup components, both software Vulkan drivers, browsers, a virtual screen,
+          Python and npm packages, the model.
   help    Print this.
 
 What it changes: packages of the distribution (apt-get, as root or with sudo; only what is

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use crate::report::Report;
-use crate::shell::{Result, cargo, command, output, run as execute, target};
-use crate::{desktop, drivers, python, system, web};
+use crate::setup::{Setup, binary, set_up};
+use crate::shell::{Result, cargo, command, run as execute, target};
+use crate::{desktop, drivers, web};
 
 /// One suite: a name and what it runs.
 struct Suite {
@@ -14,16 +15,6 @@ struct Suite {
 }
 
 type Run = dyn Fn(&Setup) -> Result<()>;
-
-/// What setting up found; a suite that needs a missing piece fails with its name.
-#[derive(Default)]
-struct Setup {
-    lavapipe: Option<PathBuf>,
-    swiftshader: Option<PathBuf>,
-    python: Option<PathBuf>,
-    model: Option<PathBuf>,
-    browsers: Option<()>,
-}
 
 /// Runs all suites, or those whose name contains one of `filters`.
 pub fn run(filters: &[String]) -> ExitCode {
@@ -60,40 +51,21 @@ fn finish(report: &Report) -> ExitCode {
     if report.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn set_up(report: &mut Report) -> Setup {
-    report.run("set up: Rust", system::rust_parts);
-    Setup {
-        lavapipe: report.run("set up: lavapipe", drivers::ensure_lavapipe),
-        swiftshader: report.run("set up: SwiftShader", drivers::ensure_swiftshader),
-        python: report.run("set up: Python packages", python::ensure_venv),
-        model: report.run("set up: default model", default_model),
-        browsers: report.run("set up: browsers", web::ensure_browsers),
-    }
-}
-
-/// The `mantissa` that the suites call: of the dev profile, which is optimised and checks
-/// overflows and debug assertions.
-fn binary() -> PathBuf {
-    target().join("debug/mantissa")
-}
-
-fn default_model() -> Result<PathBuf> {
-    python::ensure_pip();
-    execute(&mut cargo("build --bin mantissa"))?;
-    let shown = output(command(binary()).arg("fetch"))?;
-    Ok(PathBuf::from(shown.trim()))
-}
-
-/// All but the documentation's examples, which cargo runs only by themselves, and the benches.
-const TESTS: &str = "test --workspace --lib --bins --tests --examples --no-fail-fast";
+/// All but the documentation's examples, which cargo runs only by themselves, and the benches. Of
+/// `examples/`, all are built with the window's, and run by tests/examples.rs.
+const TESTS: &str = "test --workspace --lib --bins --tests --no-fail-fast";
 
 /// THE list of suites, in the order in which they run: what fails fast comes first.
+///
+/// Cargo gives a dependency the features that the *chosen* packages and targets ask for. So every
+/// suite chooses the whole workspace and at least one target with the tests' dependencies: else
+/// naga, wgpu and all above them are compiled again for each other choice.
 fn all() -> Vec<Suite> {
     let wasm = "--target wasm32-unknown-unknown";
     let mut suites = vec![
         plain("rustfmt", "fmt --all --check"),
         plain("clippy (native)", "clippy --workspace --all-targets -- -D warnings"),
-        plain("clippy (model_text)", "clippy --test model_text -- -D warnings"),
+        plain("clippy (model_text)", "clippy --workspace --test model_text -- -D warnings"),
         plain("clippy (wasm32)", &format!("clippy --all-targets {wasm} -- -D warnings")),
         plain(
             "clippy (wasm32, package)",
@@ -101,14 +73,15 @@ fn all() -> Vec<Suite> {
                 "clippy -p mantissa --lib --no-default-features --features web {wasm} -- -D warnings"
             ),
         ),
+        // Code is made of the larger set of features, by `web: build`.
         plain(
-            "build (wasm32, library)",
-            &format!("build -p mantissa --lib --no-default-features {wasm}"),
+            "check (wasm32, library)",
+            &format!("check -p mantissa --lib --no-default-features {wasm}"),
         ),
-        plain("build (native, library)", "check -p mantissa --lib --no-default-features"),
+        plain("check (native, library)", "check -p mantissa --lib --no-default-features"),
         on_both_drivers("cargo test", TESTS),
-        on_lavapipe("gpu (lavapipe, subgroups of 4)", "128"),
-        on_lavapipe("gpu (lavapipe, subgroups of 16)", "512"),
+        on_lavapipe(4),
+        on_lavapipe(16),
         plain("cargo test --doc", "test --workspace --doc"),
         documentation(),
         model_suite(),
@@ -134,35 +107,37 @@ fn on_both_drivers(name: &str, args: &str) -> Suite {
     Suite { name: name.into(), run: Box::new(run) }
 }
 
-/// lavapipe's subgroup is as wide as the vectors it compiles for: 8 by itself, 4 and 16 here.
-fn on_lavapipe(name: &str, vector_bits: &'static str) -> Suite {
+/// lavapipe's subgroup is as wide as the vectors it compiles for: 8 by itself, 4 and 16 here, where
+/// what uses subgroups is tried again.
+fn on_lavapipe(lanes: u32) -> Suite {
     let run = move |setup: &Setup| {
         let lavapipe = present(&setup.lavapipe, "lavapipe")?;
         execute(
-            // Kernels on packed operands use no subgroups, nor do faults and what a program needs.
-            cargo(
-                "test --test gpu -- --skip dequantize:: --skip quantize:: --skip matmul:: \
-                 --skip attention:: --skip kv_append:: --skip conformance:: --skip program::",
-            )
-            .env("VK_ICD_FILENAMES", lavapipe)
-            .env("MANTISSA_REQUIRE_ADAPTERS", "llvmpipe")
-            .env("LP_NATIVE_VECTOR_WIDTH", vector_bits)
-            .env("XDG_RUNTIME_DIR", runtime_dir()?),
+            cargo("test --workspace --test gpu")
+                .env("VK_ICD_FILENAMES", lavapipe)
+                .env("MANTISSA_REQUIRE_ADAPTERS", "llvmpipe")
+                .env("MANTISSA_SUBGROUPS", lanes.to_string())
+                .env("LP_NATIVE_VECTOR_WIDTH", (32 * lanes).to_string())
+                .env("XDG_RUNTIME_DIR", runtime_dir()?),
         )
     };
-    Suite { name: name.into(), run: Box::new(run) }
+    Suite { name: format!("gpu (lavapipe, subgroups of {lanes})"), run: Box::new(run) }
 }
 
 fn documentation() -> Suite {
-    let run =
-        |_: &Setup| execute(cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"));
+    // What `doc` takes by itself, and an example, for its features.
+    let targets = "--lib --bin xtask --bin mantissa-bindgen --example softmax";
+    let run = move |_: &Setup| {
+        let mut doc = cargo(&format!("doc --workspace --no-deps {targets}"));
+        execute(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    };
     Suite { name: "cargo doc".into(), run: Box::new(run) }
 }
 
 /// Tests in Rust that read the default model.
 fn model_suite() -> Suite {
     let run = |setup: &Setup| {
-        let mut cargo = cargo("test --test model_text");
+        let mut cargo = cargo("test --workspace --test model_text");
         let model = present(&setup.model, "the default model")?;
         execute(with_drivers(cargo.env("MANTISSA_MODEL", model), setup)?)
     };
@@ -172,6 +147,7 @@ fn model_suite() -> Suite {
 /// The window of examples/desktop on a virtual screen, with the default model.
 fn desktop_suite() -> Suite {
     let run = |setup: &Setup| {
+        present(&setup.screen, "the virtual screen")?;
         let model = present(&setup.model, "the default model")?;
         let lavapipe = present(&setup.lavapipe, "lavapipe")?;
         let runtime = runtime_dir()?;

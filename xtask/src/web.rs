@@ -45,12 +45,17 @@ fn install(folder: &str) -> Result<()> {
     std::fs::write(&stamp, wanted).map_err(|e| format!("{stamp}: {e}"))
 }
 
-/// Builds the package, then the page.
-pub fn build() -> Result<()> {
+/// The packages that the npm package and the page are built with.
+pub fn ensure_packages() -> Result<()> {
     ensure_node()?;
     install(PACKAGE)?;
+    install(DEMO)
+}
+
+/// Builds the package, then the page.
+pub fn build() -> Result<()> {
+    ensure_packages()?;
     run(command("npm").args(["run", "build", "--prefix", PACKAGE]))?;
-    install(DEMO)?;
     run(command("npm").args(["run", "build", "--prefix", DEMO]))
 }
 

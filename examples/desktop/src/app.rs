@@ -58,7 +58,8 @@ pub struct App {
     pub model: Option<Loaded>,
     /// The device that draws the window, where a model shares it.
     drawn_with: Option<mantissa::Gpu>,
-    pub(crate) loading: Option<Loading>,
+    /// A model on its way.
+    pub loading: Option<Loading>,
     /// An answer on its way.
     pub answering: Option<Answering>,
     /// What went wrong, where it is to be shown.
@@ -476,9 +477,11 @@ impl eframe::App for App {
 }
 
 impl Drop for App {
-    /// Closing the window ends what runs, so that the worker's thread ends, too.
+    /// Closing the window ends what runs, so that the worker's thread ends, too; what came of an
+    /// answer stays.
     fn drop(&mut self) {
         self.stop();
+        self.finish();
         if let Some(loading) = &self.loading {
             loading.cancel.cancel();
         }

@@ -36,8 +36,9 @@ fn status(app: &App, ui: &mut Ui) {
     if let Some(loading) = &app.loading {
         let (what, share) = loading.step;
         ui.add(egui::Spinner::new().size(14.0));
-        ui.label(format!("{}: {what}", loading.name));
-        ui.add(egui::ProgressBar::new(share).desired_width(140.0).show_percentage());
+        let label = ui.label(format!("{}: {what}", loading.name));
+        let bar = egui::ProgressBar::new(share).desired_width(140.0).show_percentage();
+        ui.add(bar).labelled_by(label.id);
         if ui.button("Cancel").clicked() {
             loading.cancel.cancel();
         }

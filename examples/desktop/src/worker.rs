@@ -250,8 +250,7 @@ impl Desk {
         model.chat_template()?;
         let context = Some(load.context.min(model.config().context));
         let mut session = model.session(&session_options(context, &load)?).await?;
-        session.warm_up(&mut progress).await?;
-        cancel.check("loading")?;
+        cancel.during("loading", session.warm_up(&mut progress)).await?;
         Ok(Engine { load, device, session })
     }
 

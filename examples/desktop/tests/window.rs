@@ -6,17 +6,24 @@
 
 mod support;
 
+use std::process::Command;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use desktop::app::App;
 use desktop::settings::{Settings, Theme};
 use desktop::store::Conversation;
 use eframe::egui::{Key, Modifiers, Role};
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use libtest_mimic::{Arguments, Trial};
 use mantissa::model::Message;
+use support::server::Server;
 use support::{Window, broken_file, model, store};
 
 type Test = (&'static str, fn());
+
+/// Where the default model is fetched from here.
+static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
 const TESTS: &[Test] = &[
     ("a question is answered", answered),
@@ -28,6 +35,9 @@ const TESTS: &[Test] = &[
     ("a bad file leaves the model running", bad_file),
     ("a dropped file is loaded", dropped),
     ("a load can be given up", cancelled),
+    ("keys and values can be kept in other formats", kv_formats),
+    ("the window can be closed while a model loads", closed_loading),
+    ("the window can be closed while an answer comes", closed_answering),
     ("a lost device is recovered", lost),
     ("a prompt that is too long is said in words", too_long),
     ("settings and conversations survive a restart", restart),
@@ -38,6 +48,10 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() {
+    for (name, value) in SERVER.environment(store().folder()) {
+        // SAFETY: the server's thread, the only other one, reads no variables.
+        unsafe { std::env::set_var(name, value) };
+    }
     let arguments = Arguments::from_args();
     let no_adapter = pollster::block_on(mantissa::gpu::adapters()).is_empty();
     if no_adapter {
@@ -51,7 +65,22 @@ fn main() {
         };
         Trial::test(*name, run).with_ignored_flag(no_adapter)
     };
-    libtest_mimic::run(&arguments, TESTS.iter().map(trial).collect()).exit();
+    let pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    let no_pip = !pip.is_ok_and(|pip| pip.status.success());
+    if no_pip {
+        eprintln!("window tests: NO PIP: the download was not tested. Install python3-pip.");
+    }
+    let download = || {
+        download();
+        Ok(())
+    };
+    let download = Trial::test(
+        "a download shows how far it is, can be given up, and breaks off in words",
+        download,
+    );
+    let download = download.with_ignored_flag(no_pip);
+    let trials = TESTS.iter().map(trial).chain([download]);
+    libtest_mimic::run(&arguments, trials.collect()).exit();
 }
 
 fn answered() {
@@ -176,6 +205,82 @@ fn cancelled() {
     assert!(window.app().load_error.is_none(), "what the user wanted is no error");
     window.load(model());
     window.until("the model", |app| app.is_ready());
+}
+
+/// A name in a list of names: opened, then chosen.
+fn choose(window: &mut Window, list: &str, name: &str) {
+    window.harness.get_by_role_and_label(Role::ComboBox, list).click();
+    window.step(3);
+    window.click(name);
+}
+
+fn kv_formats() {
+    let mut window = Window::ready();
+    let bytes = |window: &Window| window.app().model.as_ref().expect("loaded").memory.kv_cache;
+    let mut sizes = vec![bytes(&window)];
+    assert_eq!(window.app().settings.kv_cache, "f32");
+    window.click("Settings");
+    for format in ["f16", "q8_0"] {
+        choose(&mut window, "KV cache", format);
+        window.click("Reload tied_q4_1.gguf");
+        window.until("the model", App::is_ready);
+        let model = window.app().model.as_ref().expect("loaded");
+        assert_eq!(model.load.kv_cache, format);
+        sizes.push(bytes(&window));
+    }
+    window.click("Settings");
+    assert!(sizes.is_sorted_by(|a, b| a > b), "{sizes:?}");
+    window.ask("Still there?");
+    window.until("an answer", |app| app.answering.is_none());
+    assert!(!window.app().conversation().messages[1].content.is_empty());
+}
+
+/// Dropping the window waits for the thread behind it, so a test that ends has seen that end, too.
+fn closed_loading() {
+    let mut window = Window::open(store());
+    window.load(model());
+    window.step(1);
+    assert!(window.app().is_loading());
+    let cancel = window.close();
+    assert!(cancel.is_some_and(|cancel| cancel.is_cancelled()), "the load is given up");
+}
+
+fn closed_answering() {
+    let mut window = Window::ready();
+    window.harness_settings(|s| s.sampling.max_tokens = 100_000);
+    window.ask("Go on for ever");
+    window.until("some text", |app| app.conversation().messages.len() == 2);
+    let store = window.store.clone();
+    let cancel = window.close();
+    assert!(cancel.is_some_and(|cancel| cancel.is_cancelled()), "the answer is ended");
+    let (left, words) = store.conversations();
+    assert!(words.is_empty(), "{words:?}");
+    assert_eq!(left[0].messages[0].content, "Go on for ever");
+    assert!(!left[0].messages[1].content.is_empty(), "what came of the answer is kept, too");
+}
+
+fn download() {
+    let mut window = Window::open(store());
+    window.load_default();
+    let begun = |app: &App| {
+        let step = app.loading.as_ref().map(|loading| loading.step);
+        step.is_some_and(|(what, share)| what == "Downloading" && share >= 0.01)
+    };
+    window.until("the first hundredth", begun);
+    let name = "SmolLM2-135M-Instruct: Downloading";
+    let bar = window.harness.get_by_role_and_label(Role::ProgressIndicator, name);
+    let percent = bar.accesskit_node().numeric_value();
+    assert!(percent.is_some_and(|percent| (1.0..100.0).contains(&percent)), "{percent:?}");
+    window.click("Cancel");
+    window.until("the end of the download", |app| !app.is_loading());
+    assert!(window.app().load_error.is_none(), "what the user wanted is no error");
+
+    SERVER.break_off();
+    window.load_default();
+    window.until("the news", |app| app.load_error.is_some());
+    window.step(2);
+    window.harness.get_by_label_contains("look after the network");
+    window.harness.get_by_role_and_label(Role::Button, "Try again");
 }
 
 fn lost() {

@@ -1,5 +1,7 @@
 //! A window without a screen, and what the tests do to it.
 
+pub mod server;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +14,7 @@ use desktop::store::Store;
 use eframe::egui::{self, Role, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
+use mantissa::model::Cancel;
 
 /// A model of some kilobytes, with a tokenizer and a chat template; its answers mean nothing.
 pub fn model() -> PathBuf {
@@ -144,6 +147,18 @@ impl Window {
 
     pub fn load(&mut self, path: PathBuf) {
         self.app_mut().load(Some(path));
+    }
+
+    /// The default model, fetched where it is not there.
+    pub fn load_default(&mut self) {
+        self.app_mut().load(None);
+    }
+
+    /// Closes it, waits for what is behind it, and gives the switch of what was going on.
+    pub fn close(self) -> Option<Cancel> {
+        let app = self.app();
+        let loading = app.loading.as_ref().map(|loading| loading.cancel.clone());
+        loading.or_else(|| app.answering.as_ref().map(|answering| answering.stop.clone()))
     }
 
     pub fn drop_file(&mut self, path: &Path) {
