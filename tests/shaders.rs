@@ -184,7 +184,10 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
         "attention_combine" => &[&[("SINKS", 0.0)], &[("SINKS", 1.0)]],
         "dequantize" => &[&[("GATHER", 1.0)], &[("ROW_TILE", 8.0)]],
         "glu" => &[&[("ACT", 0.0)], &[("ACT", 1.0)]],
-        "kv_append" => &[&[("ROW_TILE", 8.0)], &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0)]],
+        "kv_append" => &[
+            &[("K_TILE", 8.0), ("TURNS", 16.0)],
+            &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0), ("NEOX", 1.0)],
+        ],
         "quantize" => &[
             &[("SCALES", 1.0), ("ROW_MAX", 127.0)],
             &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0), ("ROW_TILE", 8.0)],
@@ -384,8 +387,14 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
         ("glu", ops::glu::workgroups(wide, rows)),
         ("rms_norm", ops::rms_norm::workgroups(rows)),
     ];
-    let kv = ops::kv_append::Params { chunks: 8, heads: 128, ..Default::default() };
-    grids.push(("kv_append", ops::kv_append::workgroups(&kv, 1, rows)));
+    let kv = ops::kv_append::Params {
+        chunks: 8,
+        heads: 128,
+        kv_heads: 128,
+        pairs: 128,
+        ..Default::default()
+    };
+    grids.push(("kv_append", ops::kv_append::workgroups(&kv, 1, 1, rows)));
     let rope = ops::rope::Params { heads: 128, head_dim: 256, pairs: 128, stride: 0 };
     grids.push(("rope", ops::rope::workgroups(&rope, rows)));
     let table = ops::dequantize::Params {
@@ -427,7 +436,7 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
             grids.push(("softmax", layout.workgroups(rows, cols).expect("softmax")));
         }
         for m in [1, 8, rows] {
-            let tile = ops::matmul::Tile::choose(Caps::plain(class), formats::F32, m);
+            let tile = ops::matmul::Tile::choose(Caps::plain(class), mantissa::formats::F32, m);
             let grid = ops::matmul::workgroups(&tile, wide / 32, vocabulary, m).expect("matmul");
             grids.push(("matmul", grid));
         }
