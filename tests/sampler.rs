@@ -2,6 +2,8 @@
 
 use mantissa::Error;
 use mantissa::model::sampler::{Sampler, SamplerOptions};
+use mantissa::ops::sample::{self, Choice};
+use mantissa::ops::top_k;
 use proptest::prelude::*;
 
 /// Everything off: a draw from softmax(logits).
@@ -56,17 +58,33 @@ fn probabilities(logits: &[f32], recent: &[u32], o: &SamplerOptions) -> Vec<f64>
     p
 }
 
-/// Draws many times and compares the counts with `expected` by Pearson's χ².
+/// Draws many times by the host's sampler, and, where it can, as the device does.
 fn check(logits: &[f32], recent: &[u32], options: SamplerOptions) {
-    const DRAWS: usize = 40_000;
     let expected = probabilities(logits, recent, &options);
-    let mut sampler = Sampler::new(options).unwrap();
-    let mut counts = vec![0usize; logits.len()];
-    for _ in 0..DRAWS {
-        counts[sampler.sample(&mut logits.to_vec(), recent).unwrap() as usize] += 1;
+    let mut sampler = Sampler::new(options.clone()).unwrap();
+    compare(&expected, |_| sampler.sample(&mut logits.to_vec(), recent).unwrap());
+    if options.top_k > 0 && options.repeat_penalty == 1.0 {
+        check_device(logits, &options);
+    }
+}
+
+/// Draws by the device's reference, which the device equals bit for bit (tests/gpu/sample.rs).
+fn check_device(logits: &[f32], o: &SamplerOptions) {
+    let choice = Choice::new(o.seed, o.top_k, o.top_p, o.min_p, o.temperature);
+    let (bits, places) = top_k::reference(logits, o.top_k);
+    let expected = probabilities(logits, &[], o);
+    compare(&expected, |i| sample::reference(&choice, (&bits, &places), i as u32));
+}
+
+/// Compares the counts of many draws with `expected` by Pearson's χ².
+fn compare(expected: &[f64], mut draw: impl FnMut(usize) -> u32) {
+    const DRAWS: usize = 40_000;
+    let mut counts = vec![0usize; expected.len()];
+    for i in 0..DRAWS {
+        counts[draw(i) as usize] += 1;
     }
     let (mut chi2, mut freedom) = (0.0, -1.0);
-    for (id, (&count, &p)) in counts.iter().zip(&expected).enumerate() {
+    for (id, (&count, &p)) in counts.iter().zip(expected).enumerate() {
         assert!(p > 0.0 || count == 0, "token {id} was filtered out, but drawn");
         if p > 0.0 {
             let mean = p * DRAWS as f64;
@@ -110,6 +128,36 @@ fn filters_keep_exactly_what_they_should() {
         check(&LOGITS, &[], SamplerOptions { min_p, ..plain(8) });
     }
 }
+
+/// The device's filters, each at the same points, on candidates that are all there are.
+#[test]
+fn the_device_draws_by_the_same_probabilities() {
+    let all = SamplerOptions { top_k: 12, ..plain(10) };
+    for temperature in [0.3, 1.0, 1.5, 10.0] {
+        check_device(&LOGITS, &SamplerOptions { temperature, ..all.clone() });
+    }
+    for top_p in [1e-6, 0.25, 0.5, 0.77, 0.95, 0.999] {
+        check_device(&LOGITS, &SamplerOptions { top_p, ..all.clone() });
+    }
+    for min_p in [0.01, 0.1, 0.5, 0.9, 1.0] {
+        check_device(&LOGITS, &SamplerOptions { min_p, ..all.clone() });
+    }
+    check_device(&[0.0; 256], &SamplerOptions { top_k: 256, ..plain(11) });
+    check_device(&[f32::NEG_INFINITY, 1.0, 0.0], &SamplerOptions { top_k: 3, ..plain(12) });
+    let chain = SamplerOptions { temperature: 2.0, top_k: 8, top_p: 0.9, min_p: 0.12, ..all };
+    check_device(&LOGITS, &chain);
+}
+
+/// Held for good, like the host's draws.
+#[test]
+fn the_devices_draws_are_held() {
+    let choice = Choice::new(42, 12, 1.0, 0.0, 1.0);
+    let (bits, places) = top_k::reference(&LOGITS, 12);
+    let draw = |at| sample::reference(&choice, (&bits, &places), at);
+    assert_eq!((0..16).map(draw).collect::<Vec<_>>(), FROZEN_DEVICE);
+}
+
+const FROZEN_DEVICE: [u32; 16] = [7, 5, 1, 5, 10, 11, 7, 1, 5, 9, 5, 5, 10, 11, 11, 11];
 
 #[test]
 fn the_chain_runs_in_order() {

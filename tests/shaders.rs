@@ -12,6 +12,7 @@ use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
 use mantissa::gpu::{Access, Caps, Class, Linked, Op, Part, Variant, link_op, link_parts};
 use mantissa::ops::attention::Tile;
 use mantissa::ops::kv::KvShape;
+use mantissa::ops::sample::Choice;
 use mantissa::ops::softmax::{Layout, Split};
 use mantissa::ops::{self, MAX_LOOP, OPS, STEP_WORDS};
 use naga::back::PipelineConstants;
@@ -67,6 +68,7 @@ fn kernels() -> Vec<Kernel> {
         let formats = FORMATS.iter().copied().chain(samples);
         let usable = |f: &FormatRef| match op.name {
             "quantize" => ops::quantize::can_encode(*f),
+            "matmul_q8" => ops::matmul_q8::can_multiply(*f),
             "attention" | "kv_append" => ops::kv::can_hold(*f),
             _ => true,
         };
@@ -74,7 +76,7 @@ fn kernels() -> Vec<Kernel> {
         for format in if op.formats.is_empty() { vec![None] } else { packed } {
             for (f16, subgroups) in [(false, false), (true, false), (false, true), (true, true)] {
                 let caps = Caps { f16, subgroups, ..Caps::plain(Class::Gpu) };
-                for parts in part_lists(op) {
+                for parts in part_lists(op, caps) {
                     let formats: Vec<_> = op.formats.iter().filter_map(|_| format).collect();
                     let linked = link_parts(op, &formats, &parts, caps);
                     kernels.push(Kernel { op, format, caps, linked });
@@ -85,9 +87,10 @@ fn kernels() -> Vec<Kernel> {
     kernels
 }
 
-/// The parts that an operation's variants choose; all links have the same capabilities.
-fn part_lists(op: &Op) -> Vec<Vec<Part>> {
+/// The parts that an operation's variants choose.
+fn part_lists(op: &Op, caps: Caps) -> Vec<Vec<Part>> {
     match op.name {
+        "matmul" => ops::matmul::part_lists(caps),
         "softmax" => ops::softmax::part_lists(),
         _ => vec![Vec::new()],
     }
@@ -162,6 +165,10 @@ fn uniforms_have_the_layout_that_rust_gives_them() {
             let found = layout(&module, "params");
             return Err(format!("{}: Params is {found:?}, in Rust {params:?}", kernel.name()));
         }
+        let choice = layout(&module, "choice").map(|(_, size)| size);
+        if choice.is_some_and(|size| size != Choice::WORDS * 4) {
+            return Err(format!("{}: Choice takes {choice:?} bytes", kernel.name()));
+        }
         let step = vec![("position".to_string(), 0), ("rows".to_string(), 4)];
         match layout(&module, "step") {
             Some(found) if found != (step, STEP_WORDS * 4) => {
@@ -209,6 +216,13 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
                 ("TAIL", 1.0),
                 ("ACCUMULATE", 1.0),
             ],
+        ],
+        "sample" => &[&[("WIDTH", 64.0)], &[("WIDTH", 256.0)]],
+        "top_k" => &[&[("WIDTH", 64.0)], &[("WIDTH", 256.0), ("MERGE", 1.0)]],
+        "matmul_q8" => &[
+            &[("LANES", 8.0), ("SPLIT", 1.0), ("TILE_M", 16.0), ("ROW_TILE", 8.0), ("EIGHT", 1.0)],
+            &[("LANES", 64.0), ("SPLIT", 16.0), ("TILE_M", 1.0), ("BIAS", 1.0)],
+            &[("LANES", 64.0), ("SPLIT", 4.0), ("TILE_M", 16.0), ("ACCUMULATE", 1.0)],
         ],
         _ => &[&[]],
     };
@@ -344,7 +358,7 @@ fn the_checkers_refuse_what_is_wrong() {
     assert!(kernel.validate(&module).is_err(), "subgroups pass where the device has none");
 }
 
-/// Subgroup operations stand in one part, and no number in it is a subgroup's size.
+/// Subgroup operations stand in two parts, and no number in it is a subgroup's size.
 #[test]
 fn no_kernel_knows_a_subgroup_size() {
     let mut parts = HashSet::new();
@@ -356,7 +370,9 @@ fn no_kernel_knows_a_subgroup_size() {
             }
         }
     }
-    assert_eq!(parts, HashSet::from(["lib/reduce_subgroup.wgsl".to_string()]));
+    // The latter asks for eight lanes at least, and for no size.
+    let known = ["lib/reduce_subgroup.wgsl", "lib/x_subgroup.wgsl"].map(String::from);
+    assert_eq!(parts, HashSet::from(known));
 
     let caps = Caps { subgroups: true, ..Caps::plain(Class::Gpu) };
     let linked = link_op(&ops::rms_norm::OP, None, caps);
@@ -383,7 +399,9 @@ const WIDEST: u32 = 65_535;
 fn grids_stay_within_the_limit_at_the_largest_shapes() {
     let (vocabulary, wide, rows) = (262_144, 28_672, 2_048);
     let mut grids = vec![
-        ("argmax", ops::argmax::workgroups(vocabulary).expect("argmax")),
+        ("argmax", ops::argmax::workgroups((1, vocabulary)).expect("argmax")),
+        ("top_k", ops::top_k::workgroups(vocabulary, ops::top_k::MAX_K).expect("top_k")),
+        ("sample", ops::sample::WORKGROUPS),
         ("glu", ops::glu::workgroups(wide, rows)),
         ("rms_norm", ops::rms_norm::workgroups(rows)),
     ];
@@ -439,8 +457,12 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
             let tile = ops::matmul::Tile::choose(Caps::plain(class), mantissa::formats::F32, m);
             let grid = ops::matmul::workgroups(&tile, wide / 32, vocabulary, m).expect("matmul");
             grids.push(("matmul", grid));
+            let tile = ops::matmul_q8::Tile::choose(class, m);
+            let grid = ops::matmul_q8::workgroups(&tile, wide / 32, vocabulary, m);
+            grids.push(("matmul_q8", grid.expect("matmul_q8")));
         }
     }
+    grids.push(("quantize_q8", ops::quantize_q8::workgroups(rows, wide).expect("quantize_q8")));
     for (op, grid) in &grids {
         let within = grid.iter().all(|n| (1..=WIDEST).contains(n));
         assert!(within, "{op}: {grid:?}");
@@ -484,8 +506,19 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
 
     // argmax, LANES 256: one loop over the row, and 8 halvings.
     let argmax = |cols: usize| (cols.div_ceil(256) + 8) as u64;
-    let largest = boundary(|cols| ops::argmax::workgroups(cols).is_ok());
+    let largest = boundary(|cols| ops::argmax::workgroups((1, cols)).is_ok());
     assert!(argmax(largest) <= MAX_LOOP && argmax(largest + 1) > MAX_LOOP, "argmax {largest}");
+
+    // top_k, merging: a lane clears 8 bins three times, runs over its entries, and adds a sum of 16;
+    // lane 0 walks up to 128 sums and 16 bins; two more runs, a loop over the lanes, and one entry's
+    // rank among 256. sample: lane 0 goes three times through at most 256 candidates.
+    let k = ops::top_k::MAX_K;
+    let top_k = |cols: usize| {
+        let run = (cols.div_ceil(4096) * k).div_ceil(256);
+        (3 * (8 + run + 17 + 128 + 16) + 2 * run + 256 + 1 + 256) as u64
+    };
+    let largest = boundary(|cols| ops::top_k::workgroups(cols, k).is_ok());
+    assert!(top_k(largest) <= MAX_LOOP && largest >= 1 << 25, "top_k {largest}");
 
     // attention: before and after, loops over the queries (one within over the other teams); for each
     // tile of positions itself, three loops over the queries, the chunks with their eights and those
@@ -532,6 +565,20 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
             let takes = |chunks| ops::matmul::workgroups(&tile, chunks, 1, m).is_ok();
             let largest = boundary(takes);
             assert!(exact(largest) as u64 <= MAX_LOOP, "{tile:?} takes {largest} chunks");
+        }
+    }
+
+    // matmul_q8: per chunk its own loop and TILE_M rows; then as matmul.
+    for (lanes, split) in [(8, 1), (64, 16), (64, 4)] {
+        for m in [1, 2, 4, 8, 16] {
+            for rows in [4, 8] {
+                let tile = ops::matmul_q8::Tile { lanes, split, m, rows };
+                let stores = rows / 4 * (4 + (split - 1));
+                let exact = |chunks: usize| chunks.div_ceil(split) * (1 + m) + m * (1 + 1 + stores);
+                let takes = |chunks| ops::matmul_q8::workgroups(&tile, chunks, 1, m).is_ok();
+                let largest = boundary(takes);
+                assert!(exact(largest) as u64 <= MAX_LOOP, "{tile:?} takes {largest} chunks");
+            }
         }
     }
 

@@ -22,6 +22,16 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     return times_e8m0(codes8(b, g), i32(b.e) - 1, 1);
 }
 
+const HAS_MINIMUM = false;
+
+// Scales below 2^−38 count as 0, so that no product is subnormal.
+fn integers(b: Block) -> Integers {
+    let d = bitcast<f32>(select((max(b.e, 1u) - 1u) << 23u, 0u, b.e < 90u));
+    return Integers(
+        doubled_e2m1_bytes(even_nibbles(b.q)), doubled_e2m1_bytes(odd_nibbles(b.q)),
+        0, vec2<i32>(1), d, 0.0);
+}
+
 const CHUNK_WORDS = 5u;
 
 fn encode32(x: array<u32, 32>, peak: u32) -> array<u32, CHUNK_WORDS> {

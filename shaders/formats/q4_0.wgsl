@@ -23,6 +23,12 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     return Vec8(b.d * (q.lo - 8.0), b.d * (q.hi - 8.0));
 }
 
+const HAS_MINIMUM = false;
+
+fn integers(b: Block) -> Integers {
+    return Integers(even_nibbles(b.q), odd_nibbles(b.q), 8, vec2<i32>(1), b.d, 0.0);
+}
+
 const CHUNK_WORDS = 5u;
 
 fn encode32(x: array<u32, 32>, peak: u32) -> array<u32, CHUNK_WORDS> {

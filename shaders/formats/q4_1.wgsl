@@ -24,6 +24,12 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     return Vec8(b.d * q.lo + b.m, b.d * q.hi + b.m);
 }
 
+const HAS_MINIMUM = true;
+
+fn integers(b: Block) -> Integers {
+    return Integers(even_nibbles(b.q), odd_nibbles(b.q), 0, vec2<i32>(1), b.d, b.m);
+}
+
 const CHUNK_WORDS = 5u;
 
 fn encode32(x: array<u32, 32>, peak: u32) -> array<u32, CHUNK_WORDS> {

@@ -23,3 +23,9 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     let q = codes8(b, g);
     return Vec8(b.d * q.lo - b.m, b.d * q.hi - b.m);
 }
+
+const HAS_MINIMUM = true;
+
+fn integers(b: Block) -> Integers {
+    return Integers(even_nibbles(b.q), odd_nibbles(b.q), 0, vec2<i32>(1), b.d, -b.m);
+}

@@ -25,6 +25,14 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     return Vec8(b.d * (q.lo - 16.0), b.d * (q.hi - 16.0));
 }
 
+const HAS_MINIMUM = false;
+
+fn integers(b: Block) -> Integers {
+    let even = even_nibbles(b.q) | even_fifths(b.fifth);
+    let odd = odd_nibbles(b.q) | even_fifths(b.fifth >> 1u);
+    return Integers(even, odd, 16, vec2<i32>(1), b.d, 0.0);
+}
+
 const CHUNK_WORDS = 6u;
 
 fn encode32(x: array<u32, 32>, peak: u32) -> array<u32, CHUNK_WORDS> {

@@ -3,8 +3,7 @@
 // 16h..16h+16, lowest first. Plane 2: 9 words per 2 blocks, words 0..8 = the scales, two bytes per
 // chunk; word 8 = d of the even block | d of the odd one << 16.
 
-// d has both parts' d·s.
-struct Block { low: vec4<u32>, high: vec2<u32>, d: vec2<f32> }
+struct Block { low: vec4<u32>, high: vec2<u32>, d: f32, scales: vec2<i32> }
 
 fn load_block(row: u32, c: u32) -> Block {
     let s = slot(row, c, 1u);
@@ -16,7 +15,8 @@ fn load_block(row: u32, c: u32) -> Block {
     return Block(
         load_vec4(plane(0u) / 4u + s),
         vec2<u32>(load_word(high), load_word(high + 1u)),
-        d * vec2<f32>(parts));
+        d,
+        parts);
 }
 
 fn decode8(b: Block, g: u32) -> Vec8 {
@@ -25,6 +25,15 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     let lo = vec4<u32>(low, low >> 4u, low >> 8u, low >> 12u) & vec4<u32>(15u);
     let hi = vec4<u32>(low >> 16u, low >> 20u, low >> 24u, low >> 28u) & vec4<u32>(15u);
     let q = floats(lo | (high.lo << vec4<u32>(4u)), hi | (high.hi << vec4<u32>(4u)));
-    let d = select(b.d.y, b.d.x, g < 2u);
+    let d = b.d * f32(select(b.scales.y, b.scales.x, g < 2u));
     return Vec8(d * (q.lo - 32.0), d * (q.hi - 32.0));
+}
+
+const HAS_MINIMUM = false;
+
+fn integers(b: Block) -> Integers {
+    let high = vec4<u32>(b.high.x, b.high.x >> 16u, b.high.y, b.high.y >> 16u);
+    return Integers(
+        even_nibbles(b.low) | even_crumbs(high), odd_nibbles(b.low) | even_crumbs(high >> vec4<u32>(2u)),
+        32, b.scales, b.d, 0.0);
 }

@@ -1,5 +1,5 @@
-// GGUF Q8_0, x = d·q. Plane 0: 8 words per chunk, word w = elements 4w..4w+4, lowest byte first.
-// Plane 1: half a word per chunk, d.
+// GGUF Q8_0, x = d·q. Plane 0: 8 words per chunk, words 2g and 2g + 1 = the even and the odd elements of
+// 8g..8g+8, lowest byte first. Plane 1: half a word per chunk, d.
 
 struct Block { front: vec4<u32>, back: vec4<u32>, d: f32 }
 
@@ -14,7 +14,9 @@ const CODE_OFFSET = false;
 fn codes8(b: Block, g: u32) -> Vec8 {
     let side = select(b.back, b.front, g < 2u);
     let q = select(side.zw, side.xy, (g & 1u) == 0u);
-    return Vec8(signed_bytes(q.x), signed_bytes(q.y));
+    let lo = vec4<u32>(q << vec2<u32>(24u), q << vec2<u32>(16u));
+    let hi = vec4<u32>(q << vec2<u32>(8u), q);
+    return Vec8(top_bytes(lo), top_bytes(hi));
 }
 
 fn scale_offset(b: Block) -> vec2<f32> {
@@ -26,13 +28,21 @@ fn decode8(b: Block, g: u32) -> Vec8 {
     return Vec8(b.d * q.lo, b.d * q.hi);
 }
 
+const HAS_MINIMUM = false;
+
+fn integers(b: Block) -> Integers {
+    let even = vec4<u32>(b.front.xz, b.back.xz);
+    let odd = vec4<u32>(b.front.yw, b.back.yw);
+    return Integers(even, odd, 0, vec2<i32>(1), b.d, 0.0);
+}
+
 const CHUNK_WORDS = 9u;
 
 fn encode32(x: array<u32, 32>, peak: u32) -> array<u32, CHUNK_WORDS> {
     let grid = signed_bytes_grid(x);
     var words: array<u32, CHUNK_WORDS>;
     for (var j = 0u; j < 32u; j++) {
-        words[j / 4u] |= signed_byte_code(grid, x[j]) << (8u * (j % 4u));
+        words[j / 8u * 2u + j % 2u] |= signed_byte_code(grid, x[j]) << (4u * (j & 6u));
     }
     words[8] = f16_bits(grid.d);
     return words;

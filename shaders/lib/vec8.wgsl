@@ -48,5 +48,10 @@ fn nibbles_and_fifth(w: u32, h: u32) -> Vec8 {
 // The four bytes of w as signed integers, lowest first.
 fn signed_bytes(w: u32) -> vec4<f32> {
     let tops = vec4<u32>(w << 24u, w << 16u, w << 8u, w);
-    return vec4<f32>(bitcast<vec4<i32>>(tops) >> vec4<u32>(24u));
+    return top_bytes(tops);
+}
+
+// The highest byte of each word as a signed integer.
+fn top_bytes(words: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(bitcast<vec4<i32>>(words) >> vec4<u32>(24u));
 }

@@ -4,6 +4,10 @@ struct XChunk { squares: f32 }
 
 fn begin_x() {}
 
+fn first_chunk(lane: u32) -> u32 {
+    return lane % SPLIT;
+}
+
 fn load_chunk(m: u32, c: u32) -> XChunk {
     return XChunk(0.0);
 }

@@ -11,6 +11,11 @@ fn begin_x() {
     share_lane = subgroupExclusiveAdd(1u) % 8u;
 }
 
+// Lanes that share are all on the same chunk: SPLIT is 1.
+fn first_chunk(lane: u32) -> u32 {
+    return 0u;
+}
+
 fn load_chunk(m: u32, c: u32) -> XChunk {
     let own = load_x(m, c * 8u + share_lane);
     return XChunk(own.v, own.squares);

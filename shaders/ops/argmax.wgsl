@@ -1,9 +1,9 @@
 // The index of a row's largest value, the lowest of equals; 0xffffffff if any value is NaN or
-// infinite (told by bits, since WGSL may assume neither exists). One workgroup.
+// infinite (told by bits, since WGSL may assume neither exists). A workgroup for each row.
 
 override LANES: u32 = 256u;
 
-struct Params { cols: u32, to: u32 }
+struct Params { cols: u32, stride: u32, to: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<u32>;
@@ -28,11 +28,12 @@ fn keep(lane: u32, key: u32, place: u32) {
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = group.x * params.stride;
     keys[lane] = 0u;
     places[lane] = 0xffffffffu;
     for (var i = lane; i < params.cols; i += LANES) {
-        keep(lane, order(x[i]), i);
+        keep(lane, order(x[row + i]), i);
     }
     workgroupBarrier();
     for (var n = LANES / 2u; n > 0u; n /= 2u) {
@@ -42,6 +43,6 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         workgroupBarrier();
     }
     if lane == 0u {
-        y[params.to] = select(places[0], 0xffffffffu, keys[0] == 0xffffffffu);
+        y[params.to + group.x] = select(places[0], 0xffffffffu, keys[0] == 0xffffffffu);
     }
 }

@@ -302,7 +302,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var q1 = new_quad(m + 4u);
     var q2 = new_quad(m + 8u);
     var q3 = new_quad(m + 12u);
-    for (var c = lane % SPLIT; c < params.chunks; c += SPLIT) {
+    for (var c = first_chunk(lane); c < params.chunks; c += SPLIT) {
         begin_quad(&q0, c);
         if TILE_M > 4u {
             begin_quad(&q1, c);

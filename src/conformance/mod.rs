@@ -4,6 +4,7 @@
 
 mod attention;
 mod bound;
+mod choosing;
 mod packed;
 mod random;
 mod rows;
@@ -31,12 +32,16 @@ pub struct Case {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Matmul { m: usize, n: usize, k: usize },
+    MatmulQ8 { m: usize, n: usize, k: usize },
     Dequantize { rows: usize, cols: usize },
     Quantize { rows: usize, cols: usize },
+    QuantizeQ8 { rows: usize, cols: usize },
     Softmax { rows: usize, cols: usize, algorithm: Algorithm },
     RmsNorm { rows: usize, cols: usize },
     Glu { rows: usize, cols: usize, activation: Activation },
     Argmax { cols: usize },
+    TopK { cols: usize, k: usize },
+    Sample { width: usize },
     Rope(attention::Rope),
     KvAppend(attention::Append),
     Attention(attention::Shape),
@@ -89,14 +94,16 @@ impl Outcome {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Matmul { m, n, k } => write!(f, "{m}×{k} · {k}×{n}"),
-            Kind::Dequantize { rows, cols } | Kind::Quantize { rows, cols } => {
-                write!(f, "{rows}×{cols}")
-            }
+            Kind::Matmul { m, n, k } | Kind::MatmulQ8 { m, n, k } => write!(f, "{m}×{k} · {k}×{n}"),
+            Kind::Dequantize { rows, cols }
+            | Kind::Quantize { rows, cols }
+            | Kind::QuantizeQ8 { rows, cols } => write!(f, "{rows}×{cols}"),
             Kind::Softmax { rows, cols, algorithm } => write!(f, "{rows}×{cols}, {algorithm:?}"),
             Kind::RmsNorm { rows, cols } => write!(f, "{rows}×{cols}"),
             Kind::Glu { rows, cols, activation } => write!(f, "{rows}×{cols}, {activation:?}"),
             Kind::Argmax { cols } => write!(f, "{cols}"),
+            Kind::TopK { cols, k } => write!(f, "{k} of {cols}"),
+            Kind::Sample { width } => write!(f, "of {width}"),
             Kind::Rope(shape) => shape.fmt(f),
             Kind::KvAppend(shape) => shape.fmt(f),
             Kind::Attention(shape) => shape.fmt(f),
@@ -113,6 +120,8 @@ impl Case {
         let format = || self.format.map_or_else(|| by_name("f32"), Ok);
         match self.kind {
             Kind::Matmul { m, n, k } => packed::matmul(gpu, format()?, (m, n, k)).await,
+            Kind::MatmulQ8 { m, n, k } => packed::matmul_q8(gpu, format()?, (m, n, k)).await,
+            Kind::QuantizeQ8 { rows, cols } => packed::quantize_q8(gpu, (rows, cols)).await,
             Kind::Dequantize { rows, cols } => {
                 packed::dequantize(gpu, format()?, (rows, cols)).await
             }
@@ -122,7 +131,9 @@ impl Case {
             }
             Kind::RmsNorm { rows, cols } => rows::rms_norm(gpu, (rows, cols)).await,
             Kind::Glu { rows, cols, activation } => rows::glu(gpu, (rows, cols), activation).await,
-            Kind::Argmax { cols } => rows::argmax(gpu, cols).await,
+            Kind::Argmax { cols } => choosing::argmax(gpu, cols).await,
+            Kind::TopK { cols, k } => choosing::top_k(gpu, cols, k).await,
+            Kind::Sample { width } => choosing::sample(gpu, width).await,
             Kind::Rope(shape) => attention::rope(gpu, shape).await,
             Kind::KvAppend(shape) => attention::kv_append(gpu, format()?, shape).await,
             Kind::Attention(shape) => attention::attention(gpu, format()?, shape).await,
@@ -147,6 +158,10 @@ pub fn cases() -> Vec<Case> {
         // A row of x as in decoding, and as many as in a prompt.
         add("matmul", Kind::Matmul { m: 1, n: 19, k: 2 * cols });
         add("matmul", Kind::Matmul { m: 33, n: 19, k: cols });
+        if crate::ops::matmul_q8::can_multiply(format) {
+            add("matmul_q8", Kind::MatmulQ8 { m: 1, n: 19, k: 2 * cols });
+            add("matmul_q8", Kind::MatmulQ8 { m: 33, n: 19, k: cols });
+        }
         if crate::ops::quantize::can_encode(format) {
             add("quantize", Kind::Quantize { rows: 5, cols });
         }
@@ -166,7 +181,11 @@ pub fn cases() -> Vec<Case> {
             cases.push(plain("glu", Kind::Glu { rows, cols, activation }));
         }
     }
+    cases.push(plain("quantize_q8", Kind::QuantizeQ8 { rows: 5, cols: 576 }));
     cases.extend([257, 49_152].map(|cols| plain("argmax", Kind::Argmax { cols })));
+    let top_k = [(257, 64), (49_152, 64), (49_152, 256)];
+    cases.extend(top_k.map(|(cols, k)| plain("top_k", Kind::TopK { cols, k })));
+    cases.extend([64, 256].map(|width| plain("sample", Kind::Sample { width })));
     cases.extend(attention::ROPES.map(|shape| plain("rope", Kind::Rope(shape))));
     cases.extend(attention::SHAPES.map(|shape| plain("attention", Kind::Attention(shape))));
     cases.push(plain("attention_combine", Kind::Attention(attention::SPLIT)));

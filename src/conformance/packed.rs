@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::formats::{FormatRef, decode_rows};
 use crate::gpu::Gpu;
 use crate::ops::{dequantize as decoding, matmul as multiplying, quantize as encoding};
+use crate::ops::{matmul_q8 as multiplying_q8, quantize_q8 as rounding};
 
 /// K products and K − 1 additions in any order (Higham, section 3.1), and one more for slack.
 pub(super) async fn matmul(
@@ -20,6 +21,29 @@ pub(super) async fn matmul(
     let exact = multiplying::reference(format, &blocks, (n, k), &x)?;
     let bounds = exact.into_iter().map(|(sum, size)| (sum, gamma(k + 2) * size));
     Ok(Outcome::near(&got, bounds))
+}
+
+/// With int8 activations, the bits are the CPU's.
+pub(super) async fn matmul_q8(
+    gpu: &Gpu,
+    format: FormatRef,
+    (m, n, k): (usize, usize, usize),
+) -> Result<Outcome> {
+    let mut random = Random::new((n * k + m) as u64);
+    let blocks = encoding::reference(format, &random.normals(n * k, 1.0), k)?;
+    let x = random.normals(m * k, 1.0);
+    let got = multiplying_q8::matmul_q8(gpu, format, &blocks, (n, k), &x).await?;
+    let tile = multiplying_q8::Tile::choose(gpu.caps().class, m);
+    let want = multiplying_q8::twin(format, &blocks, (n, k), &x, tile.split)?;
+    Ok(Outcome::exact(&bits(&got), &bits(&want), "sums"))
+}
+
+/// Rounding to bytes is exact: the device's words are the CPU's.
+pub(super) async fn quantize_q8(gpu: &Gpu, (rows, cols): (usize, usize)) -> Result<Outcome> {
+    let x = Random::new(cols as u64).normals(rows * cols, 1.0);
+    let got = rounding::quantize_q8(gpu, &x, cols).await?;
+    let want: Vec<u32> = rounding::reference(&x).iter().flat_map(rounding::Chunk::words).collect();
+    Ok(Outcome::exact(&got, &want, "words"))
 }
 
 /// Decoding is exact, bit for bit.

@@ -7,7 +7,7 @@ use crate::gpu::{Buffer, Gpu, PlanBuilder};
 use crate::ops::extexp::EXP_ERROR;
 use crate::ops::glu::Activation;
 use crate::ops::softmax::{Algorithm, Options, Softmax, softmax_with};
-use crate::ops::{self, argmax as choosing, glu as gating, rms_norm as norming};
+use crate::ops::{self, glu as gating, rms_norm as norming};
 
 /// `docs/SOFTMAX.md`'s bound for the layout that this device takes.
 pub(super) async fn softmax(
@@ -82,18 +82,4 @@ fn gated(gate: f32, up: f32, activation: Activation) -> (f64, f64) {
     };
     let relative = EXP_ERROR * U + argument.min(1.0) + U + DIVISION + 2.0 * U;
     (exact, relative * exact.abs() + cancelled * size + 2f64.powi(-125) * (1.0 + size))
-}
-
-/// The first of the largest: exact.
-pub(super) async fn argmax(gpu: &Gpu, cols: usize) -> Result<Outcome> {
-    let mut x = Random::new(cols as u64).normals(cols, 5.0);
-    // A tie, in lanes above and below each other.
-    (x[cols - 1], x[cols / 3]) = (100.0, 100.0);
-    let from = Buffer::from_slice(gpu, "x", &x).await?;
-    let y = Buffer::new(gpu, "y", 1).await?;
-    let mut plan = PlanBuilder::new(gpu, "argmax");
-    choosing::record(&mut plan, &from, cols, &y, 0)?;
-    plan.run().await?;
-    let got: Vec<u32> = y.read(0, 1).await?;
-    Ok(Outcome::exact(&got, &[choosing::reference(&x)], "index"))
 }

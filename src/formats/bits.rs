@@ -78,6 +78,24 @@ pub(super) fn words_to_bytes(words: &[u32], bytes: &mut [u8]) {
     }
 }
 
+/// Each eight bytes to two words: those at even places, and those at odd ones.
+pub(super) fn bytes_to_even_odd(bytes: &[u8], words: &mut [u32]) {
+    for (pair, b) in words.chunks_exact_mut(2).zip(bytes.chunks_exact(8)) {
+        pair[0] = u32::from_le_bytes([b[0], b[2], b[4], b[6]]);
+        pair[1] = u32::from_le_bytes([b[1], b[3], b[5], b[7]]);
+    }
+}
+
+/// The inverse of [`bytes_to_even_odd`].
+pub(super) fn even_odd_to_bytes(words: &[u32], bytes: &mut [u8]) {
+    for (pair, b) in words.chunks_exact(2).zip(bytes.chunks_exact_mut(8)) {
+        let places = pair[0].to_le_bytes().into_iter().zip(pair[1].to_le_bytes());
+        b.chunks_exact_mut(2)
+            .zip(places)
+            .for_each(|(to, (even, odd))| to.copy_from_slice(&[even, odd]));
+    }
+}
+
 /// Sets bytes from byte `at` on, in words where they are still zero.
 pub(super) fn put_bytes(words: &mut [u32], at: usize, bytes: &[u8]) {
     for (i, &byte) in (at..).zip(bytes) {

@@ -14,11 +14,13 @@
 //! repacked at upload into *planes* of whole `u32` words (quants in one, scales in another), so
 //! that a shader never reads an unaligned or a partial word. [`Layout`] places the planes.
 
+mod integers;
 mod layout;
 
 mod rows;
 mod stream;
 
+pub use integers::{Integers, row_integers};
 pub use layout::{CHUNK, Layout, Plane};
 pub use rows::{
     decode_row, decode_rows, encode_row, encode_row_of, encode_rows, first_not_finite, peak,
@@ -149,6 +151,12 @@ pub trait Format: Sync + Send + std::fmt::Debug {
 
     /// The inverse of [`repack`](Self::repack).
     fn unpack(&self, planes: &[&[u32]], row: &mut [u8]);
+
+    /// Chunk `chunk` of a block as small integers, for multiplication with int8 activations, where the
+    /// format is made of such; its WGSL part then declares `integers` too.
+    fn integers(&self, _block: &[u8], _chunk: usize) -> Option<Integers> {
+        None
+    }
 
     /// Constant words that every tensor on the GPU ends with (a grid of code words, which would be
     /// slow as a constant of a shader).

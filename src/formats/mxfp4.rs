@@ -12,7 +12,7 @@
 //! GPU layout: plane 0, 4 words per chunk: word g holds elements 8g..8g+8, the first in the lowest
 //! nibble. Plane 1, 1 word per 4 chunks: e of chunk c in byte c mod 4.
 
-use super::{Facts, Format, Plane};
+use super::{Facts, Format, Integers, Plane};
 use super::{bits, e2m1};
 use crate::gpu::{Part, part};
 
@@ -40,6 +40,13 @@ impl Format for Mxfp4 {
             *code = e2m1::nearest(*x, d);
         }
         bits::put_nibbles(&codes, &mut block[1..]);
+    }
+
+    fn integers(&self, block: &[u8], _: usize) -> Option<Integers> {
+        // So that no product is subnormal, which devices may flush.
+        let d = if block[0] < 90 { 0.0 } else { half_scale(block[0]) };
+        let code = |j| e2m1::DOUBLED[usize::from(bits::nibble(&block[1..], j))] as u8;
+        Some(Integers::new(d, 0, code))
     }
 
     fn planes(&self) -> &[Plane] {

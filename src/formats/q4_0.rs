@@ -7,7 +7,7 @@
 //! nibble. Plane 1, 1 word per 2 chunks: d of the even chunk in the low half, of the odd one in the
 //! high half.
 
-use super::{Facts, Format, Plane};
+use super::{Facts, Format, Integers, Plane};
 use super::{bits, round};
 use crate::gpu::{Part, part};
 
@@ -31,6 +31,11 @@ impl Format for Q4_0 {
         let (d, codes) = round::symmetric(weights, 8.0);
         bits::put_f16(block, 0, d);
         bits::put_nibbles(&codes, &mut block[2..]);
+    }
+
+    fn integers(&self, block: &[u8], _: usize) -> Option<Integers> {
+        let code = |j| bits::nibble(&block[2..], j);
+        Some(Integers::new(bits::f16_at(block, 0), 8, code))
     }
 
     fn planes(&self) -> &[Plane] {

@@ -6,7 +6,7 @@
 //! GPU layout: plane 0, 4 words per chunk: word g holds elements 8g..8g+8, the first in the lowest
 //! nibble. Plane 1, 1 word per chunk: d in the low half, m in the high half.
 
-use super::{Facts, Format, Plane};
+use super::{Facts, Format, Integers, Plane};
 use super::{bits, round};
 use crate::gpu::{Part, part};
 
@@ -31,6 +31,11 @@ impl Format for Q4_1 {
         bits::put_f16(block, 0, d);
         bits::put_f16(block, 2, m);
         bits::put_nibbles(&codes, &mut block[4..]);
+    }
+
+    fn integers(&self, block: &[u8], _: usize) -> Option<Integers> {
+        let integers = Integers::new(bits::f16_at(block, 0), 0, |j| bits::nibble(&block[4..], j));
+        Some(integers.and_minimum(bits::f16_at(block, 2)))
     }
 
     fn planes(&self) -> &[Plane] {

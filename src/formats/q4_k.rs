@@ -19,7 +19,7 @@
 //! R/62.9 + 2^-24. Weights beyond ±65504·63 make the scales infinite.
 
 use super::super_block::{self, Field, SUPER_BLOCK};
-use super::{Facts, Format, Plane, bits};
+use super::{Facts, Format, Integers, Plane, bits};
 use crate::gpu::{Part, part};
 
 /// 4-bit blocks of 256 with scales and minima of 6 bits.
@@ -46,6 +46,14 @@ impl Format for Q4K {
         super_block::encode_affine(weights, 15.0, block, |block, c, j, code| {
             Field::nibble(c).put(&mut block[16..], j, code);
         });
+    }
+
+    fn integers(&self, block: &[u8], chunk: usize) -> Option<Integers> {
+        let (d, dmin) = (bits::f16_at(block, 0), bits::f16_at(block, 2));
+        let (s, m) = super_block::scale_and_min(&block[4..16], chunk);
+        let code = |j| Field::nibble(chunk).get(&block[16..], j);
+        let integers = Integers::new(d * f32::from(s), 0, code);
+        Some(integers.and_minimum(-(dmin * f32::from(m))))
     }
 
     fn planes(&self) -> &[Plane] {

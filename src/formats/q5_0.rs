@@ -8,7 +8,7 @@
 //! first in the lowest nibble. Plane 1, 1 word per chunk: `qh`. Plane 2, 1 word per 2 chunks: d of
 //! the even chunk in the low half, of the odd one in the high half.
 
-use super::{Facts, Format, Plane};
+use super::{Facts, Format, Integers, Plane};
 use super::{bits, round};
 use crate::gpu::{Part, part};
 
@@ -35,6 +35,12 @@ impl Format for Q5_0 {
         bits::put_f16(block, 0, d);
         bits::put_u32(block, 2, bits::fifth_bits(&codes));
         bits::put_nibbles(&codes, &mut block[6..]);
+    }
+
+    fn integers(&self, block: &[u8], _: usize) -> Option<Integers> {
+        let fifth = bits::u32_at(block, 2);
+        let code = |j| bits::nibble_and_fifth(&block[6..], fifth, j);
+        Some(Integers::new(bits::f16_at(block, 0), 16, code))
     }
 
     fn planes(&self) -> &[Plane] {

@@ -8,7 +8,7 @@
 //! first in the lowest nibble. Plane 1, 1 word per chunk: `qh`. Plane 2, 1 word per chunk: d in the
 //! low half, m in the high half.
 
-use super::{Facts, Format, Plane};
+use super::{Facts, Format, Integers, Plane};
 use super::{bits, round};
 use crate::gpu::{Part, part};
 
@@ -36,6 +36,13 @@ impl Format for Q5_1 {
         bits::put_f16(block, 2, m);
         bits::put_u32(block, 4, bits::fifth_bits(&codes));
         bits::put_nibbles(&codes, &mut block[8..]);
+    }
+
+    fn integers(&self, block: &[u8], _: usize) -> Option<Integers> {
+        let fifth = bits::u32_at(block, 4);
+        let code = |j| bits::nibble_and_fifth(&block[8..], fifth, j);
+        let integers = Integers::new(bits::f16_at(block, 0), 0, code);
+        Some(integers.and_minimum(bits::f16_at(block, 2)))
     }
 
     fn planes(&self) -> &[Plane] {

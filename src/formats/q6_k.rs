@@ -68,6 +68,16 @@ impl Format for Q6K {
         }
     }
 
+    fn integers(&self, block: &[u8], chunk: usize) -> Option<super::Integers> {
+        let code = |j| {
+            let high = Field::crumb(chunk).get(&block[QH..], j);
+            Field::far_nibble(chunk).get(block, j) | high << 4
+        };
+        let scales = [0, 1].map(|i| i32::from(block[SCALES + 2 * chunk + i] as i8));
+        let integers = super::Integers::new(bits::f16_at(block, D), 32, code);
+        Some(super::Integers { scales, ..integers })
+    }
+
     fn planes(&self) -> &[Plane] {
         &[
             Plane { words: 4, chunks: 1 },

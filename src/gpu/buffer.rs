@@ -164,18 +164,40 @@ impl Buffer {
         len: usize,
         index: wgpu::SubmissionIndex,
     ) -> Result<Vec<T>> {
-        if len == 0 {
+        self.map(len).read(index).await
+    }
+
+    /// Asks for `len` words of a staging buffer, after all that was submitted before. Nothing may be
+    /// submitted that uses the buffer until they are read.
+    pub(crate) fn map(&self, len: usize) -> Mapping {
+        let (tell, told) = oneshot::channel();
+        if len > 0 {
+            self.0.raw.slice(..len as u64 * 4).map_async(wgpu::MapMode::Read, move |result| {
+                // The receiver is gone only if the read was cancelled.
+                let _ = tell.send(result);
+            });
+        }
+        Mapping { buffer: self.clone(), len, told }
+    }
+}
+
+/// Words that were asked for.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    buffer: Buffer,
+    len: usize,
+    told: oneshot::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Mapping {
+    /// Waits for the submission behind which they were asked for, copies them out, unmaps.
+    pub(crate) async fn read<T: Pod>(self, index: wgpu::SubmissionIndex) -> Result<Vec<T>> {
+        if self.len == 0 {
             return Ok(Vec::new());
         }
-        let (tell, told) = oneshot::channel();
-        let slice = self.0.raw.slice(..len as u64 * 4);
-        slice.map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver is gone only if the read was cancelled.
-            let _ = tell.send(result);
-        });
-        let gpu = &self.0.gpu;
-        let failed = |reason: String| Error::Gpu { what: self.0.label.clone(), reason };
-        let mapped = platform::told(gpu, &self.0.label, index, told).await?;
+        let Owned { gpu, raw, label, .. } = &*self.buffer.0;
+        let failed = |reason: String| Error::Gpu { what: label.clone(), reason };
+        let mapped = platform::told(gpu, label, index, self.told).await?;
         let mapped = mapped.map_err(|_| failed("mapping was dropped".into()))?;
         if mapped.is_err() {
             // The news that the device is gone may come behind the failure that it caused.
@@ -183,10 +205,11 @@ impl Buffer {
         }
         gpu.check()?;
         mapped.map_err(|e| failed(e.to_string()))?;
+        let slice = raw.slice(..self.len as u64 * 4);
         let view = slice.get_mapped_range().map_err(|e| failed(e.to_string()))?;
         let words = bytemuck::pod_collect_to_vec(&view[..]);
         drop(view);
-        self.0.raw.unmap();
+        raw.unmap();
         Ok(words)
     }
 }

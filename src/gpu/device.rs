@@ -1,6 +1,7 @@
 //! A device, its capabilities, and its health.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -277,6 +278,12 @@ pub struct Submission {
     what: String,
     index: wgpu::SubmissionIndex,
     errors: BoxFuture<'static, Option<wgpu::Error>>,
+}
+
+impl fmt::Debug for Submission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submission").field("what", &self.what).finish_non_exhaustive()
+    }
 }
 
 impl Submission {

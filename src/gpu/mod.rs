@@ -11,6 +11,7 @@ mod timing;
 
 pub use adapter::{AdapterSummary, Class, GpuOptions, Without, adapters};
 pub use buffer::Buffer;
+pub(crate) use buffer::Mapping;
 pub use device::{Caps, Gpu, Sharing, Submission};
 pub(crate) use link::part;
 pub use link::{Linked, Part};

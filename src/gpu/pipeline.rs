@@ -189,7 +189,7 @@ pub fn link_parts(op: &Op, formats: &[FormatRef], parts: &[Part], caps: Caps) ->
         push(&LAYOUT);
     }
     if !op.formats.is_empty() {
-        [VEC8, F32_BITS, ROUND].iter().for_each(&mut push);
+        [VEC8, F32_BITS, ROUND, INTEGERS].iter().for_each(&mut push);
     }
     for (prefix, format) in op.formats.iter().zip(formats) {
         let codes: &[Part] = if format.has_codes() { &[] } else { &[CODES_DECODED] };
@@ -208,6 +208,7 @@ const LAYOUT: Part = part!("lib/layout.wgsl");
 pub(crate) const VEC8: Part = part!("lib/vec8.wgsl");
 pub(crate) const F32_BITS: Part = part!("lib/f32_bits.wgsl");
 const ROUND: Part = part!("lib/round.wgsl");
+const INTEGERS: Part = part!("lib/integers.wgsl");
 
 impl Gpu {
     /// The pipeline of this variant, compiled if this device has not met it yet.

@@ -5,18 +5,22 @@ use std::sync::Arc;
 
 use super::config::{ModelConfig, RopeKind};
 use super::kv_cache::KvCache;
-use super::session::SessionMemory;
+use super::session::{Activations, SessionMemory};
 use super::weights::{Layer, Linear, Weights};
 use crate::error::Result;
-use crate::formats::FormatRef;
+use crate::formats::{CHUNK, FormatRef};
 use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
+use crate::ops::Matrix;
 use crate::ops::attention::{self, Attention};
 use crate::ops::glu::Activation;
 use crate::ops::kv::Kv;
 use crate::ops::kv_append::{Rotation, Rows};
 use crate::ops::matmul::Fused;
+use crate::ops::sample::Choice;
 use crate::ops::softmax::{self, Softmax, Tensors};
-use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, rms_norm, rope};
+use crate::ops::top_k::MAX_K;
+use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, matmul_q8, quantize_q8};
+use crate::ops::{rms_norm, rope, sample, top_k};
 
 /// Which rows of a step go through the output matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,8 +31,29 @@ pub enum Head {
     Last,
     /// The same, and the logarithms of its probabilities.
     LogProbs,
+    /// The last row; a token drawn from so many of the best (`ops::sample`) takes the best one's place.
+    /// With or without the logarithms of its probabilities.
+    Drawn(usize, bool),
+    /// All rows; the best token of each is left in `best`.
+    Best,
     /// All rows.
     All,
+}
+
+impl Head {
+    /// Rows of `rows` that go through the output matrix.
+    fn rows(self, rows: usize) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Last | Self::LogProbs | Self::Drawn(..) => 1,
+            Self::Best | Self::All => rows,
+        }
+    }
+
+    /// Whether it computes a row of log-probabilities.
+    pub fn log_probs(self) -> bool {
+        matches!(self, Self::LogProbs | Self::Drawn(_, true))
+    }
 }
 
 /// Plans that are kept at once; the rarest to be needed again are remainders of prompts.
@@ -42,6 +67,8 @@ pub struct Decoder {
     weights: Arc<Weights>,
     cache: KvCache,
     scratch: Scratch,
+    /// Activations as bytes, where they are rounded.
+    q8: Option<Buffer>,
     rope_table: Buffer,
     plans: HashMap<(usize, Head), Recorded>,
 }
@@ -69,6 +96,10 @@ struct Scratch {
     logit_rows: usize,
     log_probs: Buffer,
     log_sum: Buffer,
+    choice: Buffer,
+    best: Buffer,
+    lists: Buffer,
+    candidates: Buffer,
 }
 
 impl Scratch {
@@ -89,6 +120,15 @@ impl Scratch {
             logit_rows: 1,
             log_probs: Buffer::new(gpu, "log-probabilities", config.vocabulary).await?,
             log_sum: Buffer::new(gpu, "log-sum-exp", 1).await?,
+            choice: Buffer::uniform(gpu, "choice", Choice::WORDS).await?,
+            best: Buffer::new(gpu, "best tokens", chunk).await?,
+            lists: Buffer::new(
+                gpu,
+                "top-k of chunks",
+                top_k::scratch_words(config.vocabulary, MAX_K),
+            )
+            .await?,
+            candidates: Buffer::new(gpu, "candidates", top_k::list_words(MAX_K)).await?,
         })
     }
 }
@@ -115,9 +155,28 @@ impl Decoder {
             weights: weights.clone(),
             cache,
             scratch: Scratch::new(gpu, config, chunk).await?,
+            q8: None,
             rope_table: Buffer::from_slice(gpu, "rope table", table.as_flattened()).await?,
             plans: HashMap::new(),
         })
+    }
+
+    /// The same with activations rounded, or not.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub async fn with_activations(mut self, activations: Activations) -> Result<Self> {
+        self.q8 = match activations {
+            Activations::F32 => None,
+            Activations::Q8 => {
+                let c = &self.config;
+                let widest = c.width.max(c.q_width()).max(c.ffn_width);
+                let rows = self.scratch.ids.size() as usize / 4;
+                let words = quantize_q8::words(rows, widest);
+                Some(Buffer::new(&self.gpu, "activations as bytes", words).await?)
+            }
+        };
+        Ok(self)
     }
 
     /// Positions that the cache holds.
@@ -125,12 +184,19 @@ impl Decoder {
         self.cache.shape.positions
     }
 
+    /// Tokens that it knows.
+    pub fn vocabulary(&self) -> usize {
+        self.config.vocabulary
+    }
+
     /// What it takes of the device's memory.
     pub fn memory(&self) -> SessionMemory {
         let s = &self.scratch;
         let activations = [&s.residual, &s.normed, &s.qkv, &s.attended, &s.gate_up, &s.activated];
         let others = [&s.step, &s.ids, &s.logits, &s.log_probs, &s.log_sum, &self.rope_table];
-        let scratch = activations.iter().chain(&others).map(|buffer| buffer.size()).sum();
+        let choosing = [&s.choice, &s.best, &s.lists, &s.candidates];
+        let others = others.into_iter().chain(choosing).chain(self.q8.iter());
+        let scratch = activations.into_iter().chain(others).map(Buffer::size).sum();
         SessionMemory { kv_cache: self.cache.bytes(), scratch }
     }
 
@@ -147,6 +213,16 @@ impl Decoder {
     /// After [`Head::LogProbs`], a row of log-probabilities, and its log-sum-exp.
     pub fn log_probs(&self) -> [&Buffer; 2] {
         [&self.scratch.log_probs, &self.scratch.log_sum]
+    }
+
+    /// The best token of each row, after [`Head::Best`].
+    pub fn best(&self) -> &Buffer {
+        &self.scratch.best
+    }
+
+    /// Says how [`Head::Drawn`] draws, from the next submit on.
+    pub fn choose_by(&self, choice: &Choice) {
+        self.scratch.choice.write(0, &[*choice]);
     }
 
     /// Puts a step's place in the context where its plan reads it. To be called before each submit.
@@ -168,17 +244,14 @@ impl Decoder {
         if let Some(recorded) = self.plans.get(&(rows, head)) {
             return Ok(recorded.plan.clone());
         }
-        if head == Head::All && self.scratch.logit_rows < rows {
+        if self.scratch.logit_rows < head.rows(rows) {
             let words = rows * ops::stride(self.config.vocabulary);
             self.scratch.logits = Buffer::new(&self.gpu, "logits", words).await?;
             self.scratch.logit_rows = rows;
             self.plans.clear();
         }
         let attention = self.attention(rows).await?;
-        let softmax = match head {
-            Head::LogProbs => Some(self.log_softmax().await?),
-            _ => None,
-        };
+        let softmax = if head.log_probs() { Some(self.log_softmax().await?) } else { None };
         let recorded = self.record(rows, head, &attention, softmax.as_ref())?;
         let plan = Arc::new(recorded.build(progress).await?);
         if self.plans.len() >= MAX_PLANS {
@@ -226,14 +299,7 @@ impl Decoder {
             self.record_attention(&mut plan, layer, cache, (attention, rows))?;
             self.record_ffn(&mut plan, layer, rows)?;
         }
-        match head {
-            Head::None => {}
-            Head::Last | Head::LogProbs => {
-                self.record_head(&mut plan, rows - 1, 1)?;
-                argmax::record(&mut plan, &s.logits, self.config.vocabulary, &s.ids, 0)?;
-            }
-            Head::All => self.record_head(&mut plan, 0, rows)?,
-        }
+        self.record_head(&mut plan, rows, head)?;
         if let Some(log_softmax) = log_softmax {
             let log_sum_exp = Some(&s.log_sum);
             let tensors = Tensors { x: &s.logits, mask: None, y: &s.log_probs, log_sum_exp };
@@ -266,13 +332,8 @@ impl Decoder {
         let qkv = Rows { x: &s.qkv, stride, rows, heads: c.heads };
         kv_append::record(plan, &s.step, qkv, rotation, (keys, values))?;
         attention.record(plan, &s.step, &s.qkv, (keys, values), None, &s.attended)?;
-        record_linear(
-            plan,
-            &layer.attn_output,
-            Normed::plain(&s.attended, rows),
-            None,
-            self.residual(),
-        )
+        let attended = self.plain(plan, &s.attended, (rows, q_width))?;
+        record_linear(plan, &layer.attn_output, attended, None, self.residual())
     }
 
     fn record_ffn(&self, plan: &mut PlanBuilder, layer: &Layer, rows: usize) -> Result<()> {
@@ -291,16 +352,48 @@ impl Decoder {
             }
             glu::record(plan, &s.gate_up, &s.activated, (rows, c.ffn_width), activation)?;
         }
-        record_linear(plan, &layer.down, Normed::plain(&s.activated, rows), None, self.residual())
+        let activated = self.plain(plan, &s.activated, (rows, c.ffn_width))?;
+        record_linear(plan, &layer.down, activated, None, self.residual())
     }
 
-    fn record_head(&self, plan: &mut PlanBuilder, row: usize, rows: usize) -> Result<()> {
-        let s = &self.scratch;
-        let normed = self.record_norm(plan, (&s.residual, row, rows), &self.weights.norm)?;
-        let stride = ops::stride(self.config.vocabulary);
+    /// The logits of the last rows, and what is chosen by them.
+    fn record_head(&self, plan: &mut PlanBuilder, of: usize, head: Head) -> Result<()> {
+        let (s, vocabulary) = (&self.scratch, self.config.vocabulary);
+        let rows = head.rows(of);
+        if rows == 0 {
+            return Ok(());
+        }
+        let normed = self.record_norm(plan, (&s.residual, of - rows, rows), &self.weights.norm)?;
+        let stride = ops::stride(vocabulary);
         let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
-        let fused = Fused { norm: normed.norm, ..Fused::default() };
-        matmul::record_fused(plan, self.weights.head(), normed.x, fused, out)
+        record_matmul(plan, self.weights.head(), normed, Fused::default(), out)?;
+        match head {
+            Head::None | Head::All => Ok(()),
+            Head::Last | Head::LogProbs => {
+                argmax::record(plan, &s.logits, (1, vocabulary), &s.ids, 0)
+            }
+            Head::Best => argmax::record(plan, &s.logits, (rows, vocabulary), &s.best, 0),
+            Head::Drawn(width, _) => {
+                top_k::record(plan, &s.logits, (vocabulary, width), &s.lists, &s.candidates)?;
+                let uniforms = (&s.step, &s.choice);
+                sample::record(plan, uniforms, (&s.candidates, width), &s.ids, 0)
+            }
+        }
+    }
+
+    /// Rows of x as they are, rounded where that is wanted.
+    fn plain<'a>(
+        &'a self,
+        plan: &mut PlanBuilder,
+        x: &'a Buffer,
+        (rows, width): (usize, usize),
+    ) -> Result<Normed<'a>> {
+        // Weights that meet bytes have rows of whole chunks.
+        let q8 = self.q8.as_ref().filter(|_| width.is_multiple_of(CHUNK));
+        if let Some(q8) = q8 {
+            quantize_q8::record(plan, (x, 0), (rows, width), q8)?;
+        }
+        Ok(Normed { x: (x, 0, rows), norm: None, q8 })
     }
 
     /// Normed rows: left to the multiplication that reads them, where that costs it little.
@@ -311,12 +404,12 @@ impl Decoder {
         gain: &'a Buffer,
     ) -> Result<Normed<'a>> {
         let (s, eps) = (&self.scratch, self.config.rms_eps);
-        if matmul::norms_cheaply(self.gpu.caps(), rows) {
-            return Ok(Normed { x: (x, row, rows), norm: Some((gain, eps)) });
+        if self.q8.is_none() && matmul::norms_cheaply(self.gpu.caps(), rows) {
+            return Ok(Normed { x: (x, row, rows), norm: Some((gain, eps)), q8: None });
         }
         let shape = (rows, self.config.width);
         rms_norm::record(plan, (x, row), gain, &s.normed, shape, eps)?;
-        Ok(Normed::plain(&s.normed, rows))
+        self.plain(plan, &s.normed, shape)
     }
 
     fn residual(&self) -> matmul::Output<'_> {
@@ -325,17 +418,13 @@ impl Decoder {
     }
 }
 
-/// Rows of x on their way into a multiplication, and the RMSNorm that is left to it.
+/// Rows of x on their way into a multiplication, the RMSNorm that is left to it, and the same rows as
+/// bytes where they are rounded.
 #[derive(Clone, Copy)]
 struct Normed<'a> {
     x: (&'a Buffer, usize, usize),
     norm: Option<(&'a Buffer, f32)>,
-}
-
-impl<'a> Normed<'a> {
-    fn plain(x: &'a Buffer, rows: usize) -> Self {
-        Self { x: (x, 0, rows), norm: None }
-    }
+    q8: Option<&'a Buffer>,
 }
 
 fn record_linear(
@@ -345,6 +434,19 @@ fn record_linear(
     glu: Option<Activation>,
     out: matmul::Output<'_>,
 ) -> Result<()> {
-    let fused = Fused { norm: x.norm, bias: linear.bias.as_ref(), glu };
-    matmul::record_fused(plan, &linear.weight, x.x, fused, out)
+    let fused = Fused { bias: linear.bias.as_ref(), glu, ..Fused::default() };
+    record_matmul(plan, &linear.weight, x, fused, out)
+}
+
+fn record_matmul(
+    plan: &mut PlanBuilder,
+    w: &Matrix,
+    x: Normed<'_>,
+    fused: Fused<'_>,
+    out: matmul::Output<'_>,
+) -> Result<()> {
+    match x.q8.filter(|_| matmul_q8::can_multiply(w.format)) {
+        Some(q8) => matmul_q8::record(plan, w, (q8, x.x.2), (fused.bias, fused.glu), out),
+        None => matmul::record_fused(plan, w, x.x, Fused { norm: x.norm, ..fused }, out),
+    }
 }

@@ -1,15 +1,27 @@
-//! Generating tokens: greedily on the device, or with the whole sampler chain on the host.
+//! Generating tokens: chosen on the device, or where the whole row counts on the host.
 //!
-//! Greedy decoding never waits for the host. A step leaves its best token where the next step reads
+//! What the device chooses never waits for the host. A step leaves its token where the next step reads
 //! it, so steps are submitted ahead and their ids read behind; what was computed past a stop token
 //! is discarded, and its place in the cache written over later.
+//!
+//! With `lookup`, a step has the last token and a guess at those behind it; what of the guess is what
+//! the device would have chosen is kept, and the rest written over.
 
 use std::collections::VecDeque;
 
 use web_time::Instant;
 
+mod choosing;
+mod lookup;
+mod running;
+
+pub use choosing::LogProbs;
+
+use choosing::Chooser;
+use running::{Running, StepResult};
+
 use super::decoder::Head;
-use super::sampler::{Sampler, SamplerOptions};
+use super::sampler::SamplerOptions;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::gpu::Buffer;
@@ -24,39 +36,28 @@ pub struct GenerateOptions {
     pub sampler: SamplerOptions,
     /// Tokens that end the answer; they are not part of it.
     pub stop: Vec<u32>,
-    /// Steps that may be on the device at once where it needs no host: 1 waits for each.
+    /// Steps that may be on the device at once where the host chooses nothing: 1 waits for each.
     pub in_flight: usize,
     /// How many of the likeliest tokens to report with each token: [`Generation::log_probs`].
     pub log_probs: Option<usize>,
+    /// Tokens that are guessed at a time from what followed the last ones before; 0 guesses none. The
+    /// answer is the same; text that repeats the context comes faster, other text a little slower,
+    /// since one step is waited for after the other. Counts where the best token is taken and no
+    /// log-probabilities are asked for.
+    pub lookup: usize,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
         let sampler = SamplerOptions::greedy();
-        Self { max_tokens: 256, sampler, stop: Vec::new(), in_flight: 2, log_probs: None }
-    }
-}
-
-/// How likely the model found a token, before temperature, filters and penalties: natural logarithms
-/// of probabilities.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct LogProbs {
-    /// Of the token that was chosen.
-    pub chosen: f32,
-    /// The likeliest tokens, best first, the lower id of equals.
-    pub top: Vec<(u32, f32)>,
-}
-
-impl LogProbs {
-    fn new(row: &[f32], id: u32, most: usize) -> Self {
-        let rank = |&(a, x): &(u32, f32), &(b, y): &(u32, f32)| y.total_cmp(&x).then(a.cmp(&b));
-        let mut all: Vec<_> = (0..).zip(row.iter().copied()).collect();
-        if most < all.len() {
-            all.select_nth_unstable_by(most, rank);
-            all.truncate(most);
+        Self {
+            max_tokens: 256,
+            sampler,
+            stop: Vec::new(),
+            in_flight: 2,
+            log_probs: None,
+            lookup: 0,
         }
-        all.sort_unstable_by(rank);
-        Self { chosen: row.get(id as usize).copied().unwrap_or(f32::NEG_INFINITY), top: all }
     }
 }
 
@@ -84,6 +85,10 @@ pub struct Stats {
     pub decoded_tokens: usize,
     /// Seconds for those.
     pub decode_seconds: f64,
+    /// Tokens that [`GenerateOptions::lookup`] guessed.
+    pub guessed_tokens: usize,
+    /// Those of them that came.
+    pub confirmed_tokens: usize,
 }
 
 /// An answer in the making.
@@ -96,22 +101,17 @@ pub struct Generation<'s> {
     /// Whether the step that yields the first token is submitted, and whether it was received.
     prepared: bool,
     received: bool,
-    sampler: Option<Sampler>,
+    chooser: Chooser,
     log_probs: Option<LogProbs>,
     running: VecDeque<Running>,
+    /// Ids that were received and not yet handed out.
+    confirmed: VecDeque<u32>,
     /// Staging buffers that no step uses.
     free: Vec<Buffer>,
     made: usize,
     finish: Option<Finish>,
     stats: Stats,
     clock: Instant,
-}
-
-/// A step on the device, and where its result will be.
-#[derive(Debug)]
-struct Running {
-    index: wgpu::SubmissionIndex,
-    staging: Buffer,
 }
 
 impl<'s> Generation<'s> {
@@ -123,9 +123,10 @@ impl<'s> Generation<'s> {
             started,
             prepared: false,
             received: false,
-            sampler: None,
+            chooser: Chooser::Best,
             log_probs: None,
             running: VecDeque::new(),
+            confirmed: VecDeque::new(),
             free: Vec::new(),
             made: 0,
             finish: None,
@@ -153,12 +154,12 @@ impl<'s> Generation<'s> {
         if self.made >= self.options.max_tokens {
             return Ok(self.end(Finish::Length));
         }
-        if self.received {
-            self.advance().await?;
-        }
-        let Some(id) = self.receive().await? else {
+        let Some(id) = self.id().await? else {
             return Ok(self.end(Finish::Context));
         };
+        if id == NOT_FINITE {
+            return Err(Error::NotFinite { position: self.session.tokens.len() - 1 });
+        }
         self.count();
         self.session.tokens.push(id);
         if self.options.stop.contains(&id) {
@@ -166,6 +167,17 @@ impl<'s> Generation<'s> {
         }
         self.made += 1;
         Ok(Some(id))
+    }
+
+    /// The next id, unless the context is full.
+    async fn id(&mut self) -> Result<Option<u32>> {
+        if self.confirmed.is_empty() {
+            if self.received {
+                self.advance().await?;
+            }
+            self.receive().await?;
+        }
+        Ok(self.confirmed.pop_front())
     }
 
     /// Why it ended, once it has.
@@ -222,16 +234,17 @@ impl<'s> Generation<'s> {
     async fn feed_prompt(&mut self) -> Result<bool> {
         if let Some(started) = self.started.take() {
             started?;
-            self.choose_sampler()?;
+            self.chooser = Chooser::new(&self.options.sampler)?;
+            self.chooser.tell(&self.session.decoder);
             self.stats.prompt_tokens = self.session.tokens.len() - self.session.fed;
         }
-        let staging = self.staging().await?;
-        let copy = self.copy_result(&staging);
-        let submission = self.session.feed(self.head(), copy).await?;
+        let head = self.head();
+        let (staging, result) = self.result(head, 1).await?;
+        let words = result.words();
+        let submission = self.session.feed(head, result.copy_to(&staging)).await?;
         self.prepared = self.session.fed == self.session.tokens.len();
         if self.prepared {
-            let index = submission.accepted().await?;
-            self.running.push_back(Running { index, staging });
+            self.running.push_back(Running::new(submission, staging, words));
         } else {
             submission.finish().await?;
             self.free.push(staging);
@@ -239,117 +252,119 @@ impl<'s> Generation<'s> {
         Ok(self.prepared)
     }
 
-    /// The host's sampler, unless the device's argmax is all that is asked for.
-    fn choose_sampler(&mut self) -> Result<()> {
-        let options = &self.options.sampler;
-        options.validate()?;
-        if options.temperature != 0.0 || options.repeat_penalty != 1.0 {
-            self.sampler = Some(Sampler::new(options.clone())?);
-        }
-        Ok(())
-    }
-
     /// Submits as many steps as may run at once, up to the end of the context.
     async fn advance(&mut self) -> Result<()> {
-        let ahead = if self.sampler.is_some() { 1 } else { self.options.in_flight.max(1) };
         let wanted = self.options.max_tokens - self.made;
+        if self.looks_up() {
+            return self.guess(wanted).await;
+        }
+        let ahead = if self.chooser.is_host() { 1 } else { self.options.in_flight.max(1) };
+        let head = self.head();
         while self.running.len() < ahead.min(wanted) {
             // The position of the token that the last submitted step yields.
             let position = self.session.tokens.len() - 1 + self.running.len();
             if position >= self.session.context() {
                 break;
             }
-            let staging = self.staging().await?;
-            let copy = self.copy_result(&staging);
-            let submission = if self.sampler.is_some() {
-                self.session.feed(self.head(), copy).await?
+            let (staging, result) = self.result(head, 1).await?;
+            let (words, copy) = (result.words(), result.copy_to(&staging));
+            let submission = if self.chooser.is_host() {
+                self.session.feed(head, copy).await?
             } else {
-                self.session.feed_own(position, self.head(), copy).await?
+                self.session.feed_own(position, head, copy).await?
             };
-            let index = submission.accepted().await?;
             self.session.fed = position + 1;
-            self.running.push_back(Running { index, staging });
+            self.running.push_back(Running::new(submission, staging, words));
         }
         Ok(())
     }
 
-    /// The token of the oldest running step, if one is running.
-    async fn receive(&mut self) -> Result<Option<u32>> {
-        let position = self.session.tokens.len() - 1;
-        let Some(Running { index, staging }) = self.running.pop_front() else { return Ok(None) };
-        let id = if self.reads_row() {
-            let row = staging.read_mapped(self.result_words(), index).await?;
-            self.choose(row)?
-        } else {
-            staging.read_mapped::<u32>(1, index).await?[0]
-        };
-        self.free.push(staging);
-        if id == NOT_FINITE {
-            return Err(Error::NotFinite { position });
-        }
-        self.received = true;
-        Ok(Some(id))
+    /// Whether steps are waited for one by one, for the sake of guesses.
+    fn looks_up(&self) -> bool {
+        self.options.lookup > 0 && self.head() == Head::Last
     }
 
-    /// Chooses from a row of log-probabilities, behind which are its log-sum-exp and the id that the
-    /// device chose.
-    fn choose(&mut self, mut words: Vec<f32>) -> Result<u32> {
-        let id = words.pop().unwrap_or_default().to_bits();
-        let log_sum = words.pop().unwrap_or_default();
-        let row = self.options.log_probs.map(|_| words.clone());
-        let id = match &mut self.sampler {
-            None => id,
-            Some(sampler) => sampler.sample_log_probs(&mut words, log_sum, &self.session.tokens)?,
+    /// Submits a step of the last token and a guess at the `wanted` ones behind it, if there is place
+    /// for it in the context.
+    async fn guess(&mut self, wanted: usize) -> Result<()> {
+        let tokens = self.session.tokens.len();
+        let context = self.session.context();
+        if tokens > context {
+            return Ok(());
+        }
+        // A step yields a token more than it has guesses.
+        let most = self.options.lookup.min(wanted - 1).min(context - tokens);
+        let most = most.min(self.session.chunk_rows(Head::Best) - 1);
+        let guess = lookup::propose(&self.session.tokens, most);
+        let head = if guess.is_empty() { Head::Last } else { Head::Best };
+        let (staging, result) = self.result(head, 1 + guess.len()).await?;
+        let (words, copy) = (result.words(), result.copy_to(&staging));
+        let submission = self.session.feed_draft(&guess, head, copy).await?;
+        self.session.fed = tokens;
+        self.stats.guessed_tokens += guess.len();
+        let mut step = Running::new(submission, staging, words);
+        step.guess = guess;
+        self.running.push_back(step);
+        Ok(())
+    }
+
+    /// Takes the ids of the oldest running step, if one is running.
+    async fn receive(&mut self) -> Result<()> {
+        let Some(mut step) = self.running.pop_front() else { return Ok(()) };
+        let guess = std::mem::take(&mut step.guess);
+        let (words, staging) = step.read().await?;
+        self.free.push(staging);
+        self.received = true;
+        if guess.is_empty() {
+            let id = self.choose(words)?;
+            self.confirmed.push_back(id);
+            return Ok(());
+        }
+        let right = guess.iter().zip(&words).take_while(|(guess, id)| guess == id).count();
+        self.confirmed.extend(words.into_iter().take(right + 1));
+        // Of the guesses that came, the cache holds keys and values already.
+        self.session.fed += right;
+        self.stats.confirmed_tokens += right;
+        Ok(())
+    }
+
+    /// Chooses from a step's result: the id that the device chose, and before it, where it was asked
+    /// for, a row of log-probabilities and its log-sum-exp.
+    fn choose(&mut self, mut words: Vec<u32>) -> Result<u32> {
+        let id = words.pop().unwrap_or(NOT_FINITE);
+        if words.is_empty() {
+            return Ok(id);
+        }
+        let log_sum = f32::from_bits(words.pop().unwrap_or_default());
+        let mut row: Vec<f32> = words.into_iter().map(f32::from_bits).collect();
+        let said = self.options.log_probs.map(|most| (most, row.clone()));
+        let id = match &mut self.chooser {
+            Chooser::Best | Chooser::Drawn(_) => id,
+            Chooser::Host(sampler) => {
+                sampler.sample_log_probs(&mut row, log_sum, &self.session.tokens)?
+            }
         };
-        let most = self.options.log_probs.unwrap_or(0);
-        self.log_probs = row.map(|row| LogProbs::new(&row, id, most));
+        self.log_probs = said.map(|(most, row)| LogProbs::new(&row, id, most));
         Ok(id)
     }
 
-    /// Whether the host needs to see all probabilities.
-    fn reads_row(&self) -> bool {
-        self.sampler.is_some() || self.options.log_probs.is_some()
-    }
-
     fn head(&self) -> Head {
-        if self.reads_row() { Head::LogProbs } else { Head::Last }
+        self.chooser.head(self.options.log_probs.is_some())
     }
 
-    fn result_words(&self) -> usize {
-        if self.reads_row() { self.session.model().config().vocabulary + 2 } else { 1 }
-    }
-
-    async fn staging(&mut self) -> Result<Buffer> {
-        match self.free.pop() {
-            Some(buffer) => Ok(buffer),
-            None => self.session.staging(self.result_words()).await,
-        }
-    }
-
-    /// Commands that copy a step's result to where the host can read it.
-    fn copy_result(&self, to: &Buffer) -> impl FnOnce(&mut wgpu::CommandEncoder) + use<> {
-        let decoder = &self.session.decoder;
-        let vocabulary = self.session.model().config().vocabulary;
-        let [row, log_sum] = decoder.log_probs();
-        let mut pieces = vec![(decoder.ids().clone(), 1)];
-        if self.reads_row() {
-            let all = [(row.clone(), vocabulary as u64), (log_sum.clone(), 1)];
-            pieces.splice(0..0, all);
-        }
-        let to = to.clone();
-        move |encoder| {
-            let mut at = 0;
-            for (from, words) in pieces {
-                encoder.copy_buffer_to_buffer(from.raw(), 0, to.raw(), at, words * 4);
-                at += words * 4;
-            }
-        }
+    /// What the host reads of a step, and where to.
+    async fn result(&mut self, head: Head, rows: usize) -> Result<(Buffer, StepResult)> {
+        let result = StepResult::new(&self.session.decoder, head, rows);
+        let staging = match self.free.pop() {
+            Some(buffer) if buffer.size() >= 4 * result.words() as u64 => buffer,
+            _ => self.session.staging(result.words().max(self.options.lookup + 1)).await?,
+        };
+        Ok((staging, result))
     }
 }
 
 /// Appends the prompt; at least one token must be left to feed.
 fn start(session: &mut Session, prompt: &[u32]) -> Result<()> {
-    session.fed = session.fed.min(session.tokens.len());
     session.append(prompt)?;
     if session.tokens.is_empty() {
         let (expected, got) = ("a prompt of at least one token".into(), "none".into());

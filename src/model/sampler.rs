@@ -1,5 +1,8 @@
 //! Choosing the next token from a row of logits.
 //!
+//! The device does it (`ops::sample`), unless all of the row counts: no top-k, or a penalty. Then it is
+//! done here.
+//!
 //! The chain is llama.cpp's default order: repetition penalty, top-k, top-p, min-p, temperature,
 //! and a draw from what is left. Each filter keeps the candidates in the order of their ids and
 //! only finds a threshold (quickselect), so a token costs O(vocabulary) and nothing is sorted.
@@ -10,6 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::error::{Error, Result};
+use crate::ops::sample::Choice;
+use crate::ops::top_k::MAX_K;
 
 /// How tokens are chosen. The default values are llama.cpp's.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +31,9 @@ pub struct SamplerOptions {
     pub repeat_penalty: f32,
     /// How many of the last tokens are recent; 0 penalises none.
     pub repeat_last_n: usize,
-    /// The same seed, logits and tokens give the same choices on every machine.
+    /// The same seed, logits and tokens give the same choices on every machine. What the device draws
+    /// depends on the seed and the place in the context alone, so it is not another where an answer is
+    /// cut; [`Sampler`] draws one number after the other.
     pub seed: u64,
 }
 
@@ -48,6 +55,20 @@ impl SamplerOptions {
     /// Always the best token; nothing random.
     pub fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::default() }
+    }
+
+    /// Whether the best token is all that they ask for.
+    pub(super) fn takes_best(&self) -> bool {
+        self.temperature == 0.0 && self.repeat_penalty == 1.0
+    }
+
+    /// How the device draws by them, where its candidates are enough: a top-k that it can find, and
+    /// nothing that changes the order.
+    pub(super) fn choice(&self) -> Option<Choice> {
+        let Self { temperature, top_k, top_p, min_p, seed, .. } = *self;
+        let drawn = temperature > 0.0 && self.repeat_penalty == 1.0;
+        let enough = (1..=MAX_K).contains(&top_k);
+        (drawn && enough).then(|| Choice::new(seed, top_k, top_p, min_p, temperature))
     }
 
     /// Checks every value. Errors: [`Error::InvalidOption`] names the first that is out of range.

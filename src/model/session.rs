@@ -19,11 +19,26 @@ pub struct SessionOptions {
     /// The number format of the KV cache: any that
     /// [`can_hold`](crate::ops::kv::can_hold) allows, such as f32, f16 or q8_0.
     pub kv_cache: FormatRef,
+    /// What activations are rounded to before they are multiplied with weights.
+    pub activations: Activations,
+}
+
+/// What activations are rounded to before they are multiplied with weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Activations {
+    /// Nothing.
+    #[default]
+    F32,
+    /// Signed bytes with a scale per 32 ([`quantize_q8`](crate::ops::quantize_q8)), for weights whose
+    /// format [`can_multiply`](crate::ops::matmul_q8::can_multiply) with them; others stay exact.
+    /// Faster, and less accurate.
+    Q8,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { context: None, chunk: 128, kv_cache: F32 }
+        let activations = Activations::F32;
+        Self { context: None, chunk: 128, kv_cache: F32, activations }
     }
 }
 
@@ -61,7 +76,10 @@ impl Session {
         let options = SessionOptions { context: Some(context), chunk, ..options.clone() };
         let (config, weights) = (&model.0.config, &model.0.weights);
         let decoder =
-            Decoder::new(model.gpu(), config, weights, (context, options.kv_cache), chunk).await?;
+            Decoder::new(model.gpu(), config, weights, (context, options.kv_cache), chunk)
+                .await?
+                .with_activations(options.activations)
+                .await?;
         Ok(Self { model: model.clone(), decoder, options, tokens: Vec::new(), fed: 0 })
     }
 
@@ -188,6 +206,8 @@ impl Session {
         if wanted > context {
             return Err(Error::ContextFull { tokens: wanted, context });
         }
+        // What an answer computed ahead and never received is no part of the conversation.
+        self.fed = self.fed.min(self.tokens.len());
         self.tokens.extend_from_slice(tokens);
         Ok(())
     }
@@ -235,9 +255,27 @@ impl Session {
         })
     }
 
+    /// Submits a step that feeds the last token, and behind it tokens that may come next.
+    pub(super) async fn feed_draft(
+        &mut self,
+        draft: &[u32],
+        head: Head,
+        after: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Submission> {
+        let first = self.tokens.len() - 1;
+        let rows = [&self.tokens[first..], draft].concat();
+        let plan = self.decoder.plan(rows.len(), head, &mut |_, _| {}).await?;
+        self.decoder.ids().write(0, &rows);
+        self.decoder.place(first, rows.len());
+        self.model.gpu().submit("decoder step", |encoder| {
+            plan.encode(encoder);
+            after(encoder);
+        })
+    }
+
     /// Rows that a step may have: the logits of all of them must fit one binding.
-    fn chunk_rows(&self, head: Head) -> usize {
-        if head != Head::All {
+    pub(super) fn chunk_rows(&self, head: Head) -> usize {
+        if !matches!(head, Head::All | Head::Best) {
             return self.options.chunk;
         }
         let limits = self.model.gpu().limits();

@@ -1,13 +1,15 @@
-//! The index of a row's largest value: greedy sampling on the device.
+//! The index of each row's largest value: greedy sampling on the device.
 
-use super::check_loop;
+use super::{check_loop, stride};
 use crate::error::Result;
 use crate::gpu::{Access, Binding, Buffer, Grid, Op, PlanBuilder, Variant, params, part};
 
 params! {
-    /// Values in the row.
+    /// Values in a row.
     cols: u32,
-    /// Where in y the index goes.
+    /// Values from row to row.
+    stride: u32,
+    /// Where in y the first row's index goes.
     to: u32,
 }
 
@@ -29,32 +31,32 @@ pub static OP: Op = Op {
 
 const LANES: u32 = 256;
 
-/// One workgroup for rows of any length that its lanes may loop over.
+/// A workgroup for each row, of any length that its lanes may loop over.
 ///
 /// # Errors
 /// [`Error::Limit`](crate::Error::Limit) for more than some 16 million values.
-pub fn workgroups(cols: usize) -> Result<Grid> {
+pub fn workgroups((rows, cols): (usize, usize)) -> Result<Grid> {
     check_loop("argmax", cols.div_ceil(LANES as usize) as u64 + 8)?;
-    Ok([1, 1, 1])
+    Ok([rows as u32, 1, 1])
 }
 
-/// Records `y[to] = argmax x[0..cols]`.
+/// Records `y[to + r] = argmax x[r, 0..cols]`, rows [`stride`](super::stride) of `cols` apart.
 ///
 /// # Errors
 /// As [`workgroups`].
 pub fn record(
     plan: &mut PlanBuilder,
     x: &Buffer,
-    cols: usize,
+    (rows, cols): (usize, usize),
     y: &Buffer,
     to: usize,
 ) -> Result<()> {
-    let params = Params { cols: cols as u32, to: to as u32 };
+    let params = Params { cols: cols as u32, stride: stride(cols) as u32, to: to as u32 };
     let variant = Variant::of(&[("LANES", LANES.into())]);
-    plan.dispatch(&OP, variant, &params, &[x, y], workgroups(cols)?)
+    plan.dispatch(&OP, variant, &params, &[x, y], workgroups((rows, cols))?)
 }
 
-/// The same in plain Rust.
+/// The same of a row in plain Rust.
 pub fn reference(x: &[f32]) -> u32 {
     if x.iter().any(|v| !v.is_finite()) {
         return NOT_FINITE;

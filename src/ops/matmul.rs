@@ -53,6 +53,12 @@ pub static OP: Op = Op {
 const X_SUBGROUP: Part = part!("lib/x_subgroup.wgsl");
 const X_DIRECT: Part = part!("lib/x_direct.wgsl");
 
+/// The parts that variants of the operation choose, for a test of them all.
+pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
+    let subgroup = caps.subgroups.then(|| vec![X_SUBGROUP]);
+    std::iter::once(vec![X_DIRECT]).chain(subgroup).collect()
+}
+
 /// How the work is laid out over lanes; all values are powers of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {

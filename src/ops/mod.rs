@@ -13,11 +13,15 @@ pub mod glu;
 pub mod kv;
 pub mod kv_append;
 pub mod matmul;
+pub mod matmul_q8;
 pub mod matrix;
 pub mod quantize;
+pub mod quantize_q8;
 pub mod rms_norm;
 pub mod rope;
+pub mod sample;
 pub mod softmax;
+pub mod top_k;
 
 pub use matrix::{Matrix, Placement};
 
@@ -33,10 +37,14 @@ pub static OPS: &[&Op] = &[
     &glu::OP,
     &kv_append::OP,
     &matmul::OP,
+    &matmul_q8::OP,
     &quantize::OP,
+    &quantize_q8::OP,
     &rms_norm::OP,
     &rope::OP,
+    &sample::OP,
     &softmax::OP,
+    &top_k::OP,
 ];
 
 /// Pairs, shared by softmax, attention and glu.

@@ -234,7 +234,8 @@ pub(crate) fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> w
     let source = wgpu::ShaderSource::Wgsl(text.into());
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source };
     // SAFETY: the text is linked from this crate's own shaders, never from a user's; every loop in
-    // them counts up to, or halves down from, a bound that does not change inside it, so all end.
+    // them counts up or down to, or halves down from, a bound that does not change inside it, so all
+    // end.
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 

@@ -2,12 +2,14 @@
 
 use mantissa::Gpu;
 use mantissa::ops::argmax::{NOT_FINITE, record, reference};
+use mantissa::ops::stride;
 
 use crate::support::{Case, Expect, Outcome, Random, case, compare, input, output, run, words};
 
 pub fn trials() -> Vec<(String, Case)> {
     vec![
         case("lengths", lengths),
+        case("rows", rows),
         case("ties", ties),
         case("zeros_are_equal", zeros_are_equal),
         case("not_finite", not_finite),
@@ -18,7 +20,7 @@ pub fn trials() -> Vec<(String, Case)> {
 /// The index lands in word 3 of 7, and nowhere else.
 fn check(gpu: &Gpu, what: &str, x: &[f32], want: u32) -> Outcome {
     let (from, to) = (input(gpu, x)?, output(gpu, 7)?);
-    run(gpu, |plan| record(plan, &from, x.len(), &to, 3))?;
+    run(gpu, |plan| record(plan, &from, (1, x.len()), &to, 3))?;
     let mut expected = [Expect::Untouched; 7];
     expected[3] = Expect::Bits(want);
     compare(what, &words(&to)?, &expected)
@@ -33,6 +35,26 @@ fn lengths(gpu: &Gpu) -> Outcome {
         let mut low = vec![-2.5; cols];
         low[place] = -2.25;
         check(gpu, &format!("{cols} negative values"), &low, place as u32)?;
+    }
+    Ok(())
+}
+
+/// Each row by itself, whatever lies between them.
+fn rows(gpu: &Gpu) -> Outcome {
+    let mut random = Random::new(3);
+    for (rows, cols) in [(1, 5), (4, 255), (9, 1001), (65, 64)] {
+        let mut x = vec![f32::NAN; rows * stride(cols)];
+        let mut want = vec![Expect::Untouched; 2];
+        for (r, row) in x.chunks_exact_mut(stride(cols)).enumerate() {
+            row[..cols].copy_from_slice(&random.normals(cols, 5.0));
+            if r % 4 == 3 {
+                row[r % cols] = f32::INFINITY;
+            }
+            want.push(Expect::Bits(reference(&row[..cols])));
+        }
+        let (from, to) = (input(gpu, &x)?, output(gpu, rows + 2)?);
+        run(gpu, |plan| record(plan, &from, (rows, cols), &to, 2))?;
+        compare(&format!("{rows} rows of {cols}"), &words(&to)?, &want)?;
     }
     Ok(())
 }

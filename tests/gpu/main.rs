@@ -18,14 +18,18 @@ mod faults;
 mod glu;
 mod kv_append;
 mod matmul;
+mod matmul_q8;
 mod model;
 mod net;
 mod program;
 mod quantize;
+mod quantize_q8;
 mod rms_norm;
 mod rope;
+mod sample;
 mod softmax;
 mod support;
+mod top_k;
 
 use std::sync::Arc;
 
@@ -45,10 +49,14 @@ const SUITES: &[Suite] = &[
     ("glu", glu::trials),
     ("kv_append", kv_append::trials),
     ("matmul", matmul::trials),
+    ("matmul_q8", matmul_q8::trials),
     ("quantize", quantize::trials),
+    ("quantize_q8", quantize_q8::trials),
     ("rms_norm", rms_norm::trials),
     ("rope", rope::trials),
+    ("sample", sample::trials),
     ("softmax", softmax::trials),
+    ("top_k", top_k::trials),
 ];
 
 /// What runs for every number format, and what takes long, on devices with nothing masked off: the
@@ -59,6 +67,7 @@ const FORMAT_SUITES: &[Suite] = &[
     ("conformance", conformance::trials),
     ("dequantize", dequantize::format_trials),
     ("matmul", matmul::format_trials),
+    ("matmul_q8", matmul_q8::format_trials),
     ("quantize", quantize::format_trials),
     ("softmax", softmax::long_trials),
 ];

@@ -363,5 +363,5 @@ fn chunk(_load: &Load) -> usize {
 
 fn session_options(context: Option<usize>, load: &Load) -> Result<SessionOptions, Error> {
     let kv_cache = mantissa::formats::by_name(&load.kv_cache)?;
-    Ok(SessionOptions { context, chunk: chunk(load), kv_cache })
+    Ok(SessionOptions { context, chunk: chunk(load), kv_cache, ..Default::default() })
 }

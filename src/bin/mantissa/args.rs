@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::{GpuOptions, Without};
 use mantissa::model::sampler::SamplerOptions;
+use mantissa::model::{Activations, GenerateOptions};
 use mantissa::ops::kv::can_hold;
 
 /// Which GPU, and how much of it.
@@ -71,6 +72,30 @@ pub struct ModelArgs {
     /// Number format of the KV cache: f32, f16, q8_0 or any other that a device encodes row by row
     #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = cache_format)]
     pub kv_cache: FormatRef,
+
+    /// What activations are rounded to before they are multiplied with weights: q8 is faster on some
+    /// machines and less accurate
+    #[arg(long, value_enum, default_value_t = ActivationsArg::F32)]
+    pub activations: ActivationsArg,
+}
+
+/// What activations are rounded to.
+#[derive(ValueEnum, serde::Serialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationsArg {
+    /// Nothing
+    F32,
+    /// Signed bytes with a scale per 32, for Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, MXFP4, Q4_K and Q6_K
+    Q8,
+}
+
+impl From<ActivationsArg> for Activations {
+    fn from(arg: ActivationsArg) -> Self {
+        match arg {
+            ActivationsArg::F32 => Self::F32,
+            ActivationsArg::Q8 => Self::Q8,
+        }
+    }
 }
 
 /// How a token is chosen.
@@ -118,6 +143,29 @@ impl SamplingArgs {
             repeat_last_n: self.repeat_last_n,
             seed: self.seed,
         }
+    }
+}
+
+/// How tokens are computed, which changes nothing about what they are.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Decoding")]
+pub struct DecodingArgs {
+    /// Tokens that may be on the device at once, each fed to the next without the host; 1 waits for
+    /// each. With a repetition penalty, or without a limit on --top-k, the host chooses one by one
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub in_flight: NonZeroUsize,
+
+    /// Guess up to N tokens from what followed the last ones before, and compute them in one step;
+    /// the text stays the same, and comes faster where it repeats the prompt or itself. Only at
+    /// temperature 0 [default: none]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub lookup: usize,
+}
+
+impl DecodingArgs {
+    /// As the library wants it.
+    pub fn apply(&self, options: GenerateOptions) -> GenerateOptions {
+        GenerateOptions { in_flight: self.in_flight.get(), lookup: self.lookup, ..options }
     }
 }
 

@@ -7,7 +7,7 @@ use mantissa::Error;
 use mantissa::model::{GenerateOptions, Message, Session};
 use serde::Serialize;
 
-use crate::args::{GpuArgs, ModelArgs, SamplingArgs};
+use crate::args::{DecodingArgs, GpuArgs, ModelArgs, SamplingArgs};
 use crate::engine::{Answer, Engine, answer};
 use crate::{interrupt, output};
 
@@ -46,6 +46,8 @@ pub struct Args {
 
     #[command(flatten)]
     sampling: SamplingArgs,
+    #[command(flatten)]
+    decoding: DecodingArgs,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -187,6 +189,7 @@ impl Chat {
             stop: tokenizer.end_of_generation().to_vec(),
             ..Default::default()
         };
+        let options = self.args.decoding.apply(options);
         let json = self.args.json;
         let mut show = |piece: &str| if json { Ok(()) } else { output::print(piece) };
         let answer = answer(tokenizer, &mut self.session, new, options, &mut show).await?;

@@ -6,7 +6,8 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 use mantissa::Gpu;
 use mantissa::model::{
-    GenerateOptions, LogProbs, Model, Progress, Session, SessionOptions, Stage, Stats, Tokenizer,
+    Activations, GenerateOptions, LogProbs, Model, Progress, Session, SessionOptions, Stage, Stats,
+    Tokenizer,
 };
 use mantissa::quantize::Recipe;
 
@@ -49,6 +50,7 @@ impl Engine {
             context: model.context.map(Into::into),
             chunk: model.chunk.into(),
             kv_cache: model.kv_cache,
+            activations: model.activations.into(),
         };
         let model = Model::load_as(gpu, files, recipe, &mut |progress| bar.show(progress)).await?;
         Ok(Self {
@@ -77,6 +79,11 @@ impl Engine {
         let default = tokens.max(1).next_multiple_of(256).min(self.model.config().context);
         let context = Some(self.options.context.unwrap_or(default));
         Ok(self.model.session(&SessionOptions { context, ..self.options.clone() }).await?)
+    }
+
+    /// Rounds activations in the sessions to come, or does not.
+    pub fn set_activations(&mut self, activations: Activations) {
+        self.options.activations = activations;
     }
 
     /// Puts a session whose device was lost on a new one; its tokens stay.
@@ -142,7 +149,8 @@ pub async fn answer(
 impl Answer {
     /// The closing line.
     pub fn summary(&self, adapter: &str) -> String {
-        let Stats { prompt_tokens, prefill_seconds, decoded_tokens, decode_seconds } = self.stats;
+        let Stats { prompt_tokens, prefill_seconds, decoded_tokens, decode_seconds, .. } =
+            self.stats;
         format!(
             "{prompt_tokens} prompt tokens at {:.1} tok/s, {} tokens at {:.1} tok/s, on {adapter}",
             rate(prompt_tokens, prefill_seconds),

@@ -5,7 +5,7 @@ use mantissa::model::{GenerateOptions, LogProbs, Message, Model, Tokenizer};
 use mantissa::platform;
 use serde::Serialize;
 
-use crate::args::{GpuArgs, ModelArgs, SamplingArgs};
+use crate::args::{DecodingArgs, GpuArgs, ModelArgs, SamplingArgs};
 use crate::engine::{Answer, Engine, answer};
 use crate::{devices, interrupt, output};
 
@@ -37,7 +37,8 @@ pub struct Args {
     max_tokens: usize,
 
     /// Print one JSON object instead of text: text, token_ids, prompt_tokens, load_seconds,
-    /// prefill_seconds, decode_seconds, adapter, driver, peak_memory_bytes
+    /// prefill_seconds, decode_seconds, adapter, driver, peak_memory_bytes; with --lookup,
+    /// guessed_tokens and confirmed_tokens
     #[arg(long)]
     json: bool,
 
@@ -52,6 +53,8 @@ pub struct Args {
 
     #[command(flatten)]
     sampling: SamplingArgs,
+    #[command(flatten)]
+    decoding: DecodingArgs,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -70,6 +73,10 @@ struct Report<'a> {
     adapter: &'a str,
     driver: &'a str,
     peak_memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guessed_tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmed_tokens: Option<usize>,
     /// One for each token.
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<Vec<TokenLogProb>>,
@@ -109,11 +116,16 @@ pub async fn run(args: Args) -> Result<()> {
         log_probs: args.logprobs,
         ..Default::default()
     };
+    let options = args.decoding.apply(options);
     let json = args.json;
     let mut show = |piece: &str| if json { Ok(()) } else { output::print(piece) };
     let answer = answer(tokenizer, &mut session, &tokens, options, &mut show).await?;
     if json {
         let mut report = report(&engine, &answer);
+        if args.decoding.lookup > 0 {
+            report.guessed_tokens = Some(answer.stats.guessed_tokens);
+            report.confirmed_tokens = Some(answer.stats.confirmed_tokens);
+        }
         report.logprobs = args.logprobs.map(|_| log_probs(tokenizer, &answer)).transpose()?;
         return output::json(&report);
     }
@@ -144,6 +156,8 @@ fn report<'a>(engine: &'a Engine, answer: &'a Answer) -> Report<'a> {
         adapter: &engine.adapter,
         driver: &engine.driver,
         peak_memory_bytes: platform::peak_memory_bytes(),
+        guessed_tokens: None,
+        confirmed_tokens: None,
         logprobs: None,
     }
 }

@@ -51,7 +51,7 @@ fn draw(svg: &mut String, rows: &[Row]) -> Result<(), Box<dyn std::error::Error>
     chart.draw_series(shown.iter().zip(places.iter().cycle()).map(|(row, (down, style))| {
         EmptyElement::at(point(row))
             + Circle::new((0, 0), POINT, BLUE.filled())
-            + Text::new(row.format.clone(), (0, *down), style.clone())
+            + Text::new(row.name(), (0, *down), style.clone())
     }))?;
     area.present()?;
     drop(chart);
@@ -59,7 +59,7 @@ fn draw(svg: &mut String, rows: &[Row]) -> Result<(), Box<dyn std::error::Error>
 }
 
 fn x_title(same: &[&Row]) -> String {
-    let names: Vec<_> = same.iter().map(|r| r.format.as_str()).collect();
+    let names: Vec<_> = same.iter().map(|r| r.name()).collect();
     format!("bits per weight of the matrices (divergence 0, not shown: {})", names.join(", "))
 }
 
@@ -79,6 +79,7 @@ mod tests {
     fn row(format: &str, bits: f64, kl: f64) -> Row {
         Row {
             format: format.into(),
+            activations: crate::args::ActivationsArg::F32,
             matrix_bits_per_weight: bits,
             bits_per_weight: bits,
             comparison: Comparison { kl, ..Comparison::default() },

@@ -1,7 +1,8 @@
 //! `mantissa eval`: what number formats cost a model, and what they save.
 //!
 //! The model is run on a text as its file has it, then once in each format; what it predicts at
-//! every scored position is compared with what the file predicts there.
+//! every scored position is compared with what the file predicts there. With `--activations q8` each
+//! is run with exact activations and with rounded ones.
 
 mod chart;
 mod compare;
@@ -13,7 +14,7 @@ use mantissa::formats::FormatRef;
 use mantissa::quantize::{Because, Plan, Recipe};
 use serde::Serialize;
 
-use crate::args::{GpuArgs, ModelArgs, format};
+use crate::args::{ActivationsArg, GpuArgs, ModelArgs, format};
 use crate::engine::{Engine, open_gpu};
 use crate::interrupt::{self, Interrupted};
 use crate::output::{self, table};
@@ -71,6 +72,7 @@ struct Report {
 struct Row {
     /// The format, or `(file)`.
     format: String,
+    activations: ActivationsArg,
     /// Over matrices only.
     matrix_bits_per_weight: f64,
     /// Over all tensors.
@@ -81,6 +83,16 @@ struct Row {
     gpu_bytes: u64,
     /// Matrices that got another format than was asked for, and why.
     fallbacks: Vec<String>,
+}
+
+impl Row {
+    /// What it is called in tables and charts.
+    fn name(&self) -> String {
+        match self.activations {
+            ActivationsArg::F32 => self.format.clone(),
+            ActivationsArg::Q8 => format!("{}, q8", self.format),
+        }
+    }
 }
 
 /// The name of the first row.
@@ -111,21 +123,29 @@ pub async fn run(args: Args) -> Result<()> {
     let mut reference = Reference::create()?;
     let passes = compare::Passes { text: &text, windows: &cut.0, chunk: args.model.chunk.into() };
     let recipes = args.formats.iter().map(|&f| (f.name(), Some(Recipe::new(f))));
+    let kinds: &[_] = match args.model.activations {
+        ActivationsArg::F32 => &[ActivationsArg::F32],
+        ActivationsArg::Q8 => &[ActivationsArg::F32, ActivationsArg::Q8],
+    };
     let mut loaded = Some(engine);
-    for (name, recipe) in std::iter::once((FILE, None)).chain(recipes) {
+    'models: for (name, recipe) in std::iter::once((FILE, None)).chain(recipes) {
         // One model at a time: the last one's memory is free by now.
-        let engine = match loaded.take() {
+        let mut engine = match loaded.take() {
             Some(engine) => engine,
             None => Engine::load(&gpu, &args.model, recipe.as_ref()).await?,
         };
-        let mut row = describe(name, &engine, recipe.as_ref())?;
-        let mut session = engine.session_of(context).await?;
-        match compare(name, &passes, &mut session, &mut reference, &mut stop).await? {
-            Some(comparison) => row.comparison = comparison,
-            None => break,
+        for &activations in kinds {
+            let mut row = describe((name, activations), &engine, recipe.as_ref())?;
+            engine.set_activations(activations.into());
+            let mut session = engine.session_of(context).await?;
+            let name = row.name();
+            match compare(&name, &passes, &mut session, &mut reference, &mut stop).await? {
+                Some(comparison) => row.comparison = comparison,
+                None => break 'models,
+            }
+            report.scored_tokens = row.comparison.scored;
+            report.rows.push(row);
         }
-        report.scored_tokens = row.comparison.scored;
-        report.rows.push(row);
     }
     if let Some(path) = &args.svg {
         chart::write(path, &report.rows).with_context(|| path.display().to_string())?;
@@ -135,11 +155,16 @@ pub async fn run(args: Args) -> Result<()> {
     } else {
         print(&report)?
     }
-    if report.rows.len() <= args.formats.len() { Err(Interrupted.into()) } else { Ok(()) }
+    let wanted = (args.formats.len() + 1) * kinds.len();
+    if report.rows.len() < wanted { Err(Interrupted.into()) } else { Ok(()) }
 }
 
 /// The row's sizes. Nothing but the weights is on the device yet.
-fn describe(name: &str, engine: &Engine, recipe: Option<&Recipe>) -> Result<Row> {
+fn describe(
+    (name, activations): (&str, ActivationsArg),
+    engine: &Engine,
+    recipe: Option<&Recipe>,
+) -> Result<Row> {
     // Any recipe tells matrices from vectors.
     let any = Recipe::new(mantissa::formats::by_name("f32")?);
     let plan = Plan::new(&engine.model.checkpoint().tensors, recipe.unwrap_or(&any))?;
@@ -154,6 +179,7 @@ fn describe(name: &str, engine: &Engine, recipe: Option<&Recipe>) -> Result<Row>
     };
     Ok(Row {
         format: name.into(),
+        activations,
         matrix_bits_per_weight: bits(true),
         bits_per_weight: bits(false),
         comparison: Comparison::default(),
@@ -181,7 +207,7 @@ fn print(report: &Report) -> Result<()> {
     for r in &report.rows {
         let c = &r.comparison;
         table.add_row([
-            r.format.clone(),
+            r.name(),
             format!("{:.3}", r.matrix_bits_per_weight),
             format!("{:.3}", r.bits_per_weight),
             format!("{:.4}", c.perplexity),

@@ -1,0 +1,168 @@
+// y = x·Wᵀ with x as signed bytes (quantize_q8) and W as small integers (lib/integers.wgsl): products
+// within a chunk are dot4I8Packed, exact; y is the f32 sum over the chunks of d·scale·Σ, and of m·Σx
+// where the format has a minimum.
+//
+// A lane owns 4 or 8 neighbouring rows of W and TILE_M of x; SPLIT lanes share the same rows, as in matmul. Every f32 operation is rounded by itself (lib/separate)
+// and their order is fixed: chunks part, part + SPLIT, ..; then the parts from the first. So the bits
+// are those of the CPU's twin, on every device, wherever they are finite.
+
+override LANES: u32 = 64u;
+override SPLIT: u32 = 16u;
+override TILE_M: u32 = 1u;
+// Whether a lane owns eight rows of W, where loads of x are dear, or four.
+override EIGHT: bool = false;
+// On the way out, as in matmul: a bias per column; rows 2i and 2i + 1 of W are gate and up of y[m, i];
+// add to what is in y (a residual).
+override BIAS: bool = false;
+override GLU: bool = false;
+override ACCUMULATE: bool = false;
+
+// The shard holds rows first_row .. first_row + rows of W.
+struct Params {
+    chunks: u32, plane1: u32, plane2: u32, scales: u32, table: u32,
+    rows: u32, first_row: u32, m: u32, y_stride: u32, y_at: u32, opaque_zero: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> q8: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+const MAX_TILE_M = 16u;
+
+var<workgroup> partial: array<vec4<f32>, LANES>;
+
+fn load_word(i: u32) -> u32 {
+    return weights[i / 4u][i % 4u];
+}
+
+fn load_vec4(i: u32) -> vec4<u32> {
+    return weights[i];
+}
+
+fn store(m: u32, n: u32, value: f32) {
+    let to = m * params.y_stride + params.y_at + n;
+    var sum = value;
+    if ACCUMULATE {
+        sum += y[to];
+    }
+    y[to] = sum;
+}
+
+fn with_bias(n: u32, value: f32) -> f32 {
+    if BIAS {
+        return value + bias[n];
+    }
+    return value;
+}
+
+// Four neighbouring products.
+fn store_four(m: u32, row: u32, value: vec4<f32>) {
+    for (var i = 0u; i < 4u; i++) {
+        if m >= params.m || row + i >= params.rows {
+            return;
+        }
+        let n = params.first_row + row + i;
+        if !GLU {
+            store(m, n, with_bias(n, value[i]));
+        } else if i % 2u == 0u {
+            let gate = with_bias(n, value[i]);
+            store(m, n / 2u, activation(gate) * with_bias(n + 1u, value[i + 1u]));
+        }
+    }
+}
+
+// A chunk of a row of x, as quantize_q8 leaves it.
+struct Chunk { even: vec4<u32>, odd: vec4<u32>, d: f32, sum: i32, half_sum: i32, scaled: f32 }
+
+fn load_chunk(m: u32, c: u32) -> Chunk {
+    let at = (min(m, params.m - 1u) * params.chunks + c) * 3u;
+    let about = q8[at + 2u];
+    return Chunk(
+        q8[at], q8[at + 1u], bitcast<f32>(about.x), bitcast<i32>(about.y), bitcast<i32>(about.z),
+        bitcast<f32>(about.w));
+}
+
+// Σ scale·(code − zero)·q over a chunk: below 2^24, and so exact as an f32.
+fn dot_chunk(w: Integers, x: Chunk) -> i32 {
+    let front = dot4I8Packed(w.even.x, x.even.x) + dot4I8Packed(w.odd.x, x.odd.x)
+        + dot4I8Packed(w.even.y, x.even.y) + dot4I8Packed(w.odd.y, x.odd.y);
+    let back = dot4I8Packed(w.even.z, x.even.z) + dot4I8Packed(w.odd.z, x.odd.z)
+        + dot4I8Packed(w.even.w, x.even.w) + dot4I8Packed(w.odd.w, x.odd.w);
+    return w.scales.x * (front - w.zero * x.half_sum)
+        + w.scales.y * (back - w.zero * (x.sum - x.half_sum));
+}
+
+// A chunk of four rows of W.
+struct Four { a: Integers, b: Integers, c: Integers, d: Integers }
+
+fn load_four(row: u32, c: u32) -> Four {
+    let safe = min(vec4<u32>(row) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.rows - 1u));
+    return Four(
+        integers(load_block(safe.x, c)), integers(load_block(safe.y, c)),
+        integers(load_block(safe.z, c)), integers(load_block(safe.w, c)));
+}
+
+fn add(sum: vec4<f32>, w: Four, x: Chunk) -> vec4<f32> {
+    let dots = vec4<i32>(dot_chunk(w.a, x), dot_chunk(w.b, x), dot_chunk(w.c, x), dot_chunk(w.d, x));
+    let step = separate(vec4<f32>(w.a.d, w.b.d, w.c.d, w.d.d) * x.d, params.opaque_zero);
+    let products = separate(step * vec4<f32>(dots), params.opaque_zero);
+    if !HAS_MINIMUM {
+        return sum + products;
+    }
+    let least = vec4<f32>(w.a.m, w.b.m, w.c.m, w.d.m) * x.scaled;
+    return sum + products + separate(least, params.opaque_zero);
+}
+
+// Adds up what the lanes that share rows have, and stores it.
+fn finish(m: u32, row: u32, lane: u32, own: vec4<f32>) {
+    let part = lane % SPLIT;
+    var sum = own;
+    if SPLIT > 1u {
+        partial[lane] = sum;
+        workgroupBarrier();
+        if part == 0u {
+            for (var i = 1u; i < SPLIT; i++) {
+                sum += partial[lane + i];
+            }
+        }
+        workgroupBarrier();
+    }
+    if part == 0u {
+        store_four(m, row, sum);
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = (group.x * (LANES / SPLIT) + lane / SPLIT) * select(4u, 8u, EIGHT);
+    let first_m = group.y * TILE_M;
+
+    var sums: array<vec4<f32>, MAX_TILE_M>;
+    var more: array<vec4<f32>, MAX_TILE_M>;
+    for (var m = 0u; m < TILE_M; m++) {
+        sums[m] = vec4<f32>();
+        more[m] = vec4<f32>();
+    }
+    for (var c = lane % SPLIT; c < params.chunks; c += SPLIT) {
+        let w = load_four(row, c);
+        var more_w = w;
+        if EIGHT {
+            more_w = load_four(row + 4u, c);
+        }
+        for (var m = 0u; m < TILE_M; m++) {
+            let x = load_chunk(first_m + m, c);
+            sums[m] = add(sums[m], w, x);
+            if EIGHT {
+                more[m] = add(more[m], more_w, x);
+            }
+        }
+    }
+    for (var m = 0u; m < TILE_M; m++) {
+        finish(first_m + m, row, lane, sums[m]);
+        if EIGHT {
+            finish(first_m + m, row + 4u, lane, more[m]);
+        }
+    }
+}
