@@ -332,7 +332,7 @@ impl Decoder {
         let qkv = Rows { x: &s.qkv, stride, rows, heads: c.heads };
         kv_append::record(plan, &s.step, qkv, rotation, (keys, values))?;
         attention.record(plan, &s.step, &s.qkv, (keys, values), None, &s.attended)?;
-        let attended = self.plain(plan, &s.attended, (rows, q_width))?;
+        let attended = self.plain(plan, &s.attended, (rows, c.q_width()))?;
         record_linear(plan, &layer.attn_output, attended, None, self.residual())
     }
 
