@@ -49,6 +49,7 @@ pub mod gpu;
 pub mod model;
 pub mod ops;
 pub mod platform;
+pub mod probes;
 pub mod quantize;
 #[cfg(feature = "web")]
 mod wasm;

@@ -69,6 +69,15 @@ fn wrong_usage_exits_with_2_and_names_the_argument() {
         (&["eval", "--file", "x"], "--formats"),
         (&["eval", "--formats", "q8_0,q9_9", "--file", "x"], "q9_9"),
         (&["eval", "--formats", "q8_0", "--file", "x", "--tokens", "1"], "--tokens"),
+        (&["bench", "--only", "lunch"], "--only"),
+        (&["bench", "--rounds", "0"], "--rounds"),
+        (&["bench", "--op", "sort"], "--op"),
+        (&["bench", "--format", "q9_9"], "q9_9"),
+        (&["bench", "--shape", "576"], "--shape"),
+        (&["bench", "--m", "0"], "--m"),
+        (&["bench", "--json", "--compare", "old.json"], "--compare"),
+        (&["profile", "--rounds", "0"], "--rounds"),
+        (&["profile", "--at", "x"], "--at"),
         (&["op"], "softmax"),
         (
             &["op", "matmul", "--format", "q9_9", "--weights", "w", "--in", "x", "--out", "y"],
@@ -203,4 +212,13 @@ fn a_reader_that_leaves_early_is_no_failure() {
     // Drivers write to standard error what they like.
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_comparison_with_what_is_no_report_fails_before_anything_is_measured() {
+    let folder = folder("compare");
+    let missing = folder.join("missing.json").display().to_string();
+    assert_failure(&mantissa(&["bench", "--compare", &missing]), 1, &["error:", "missing.json"]);
+    let other = file(&folder, "other.json", b"{\"a\": 1}");
+    assert_failure(&mantissa(&["bench", "--compare", &other]), 1, &["other.json", "no report"]);
 }

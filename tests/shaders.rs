@@ -15,6 +15,7 @@ use mantissa::ops::kv::KvShape;
 use mantissa::ops::sample::Choice;
 use mantissa::ops::softmax::{Layout, Split};
 use mantissa::ops::{self, MAX_LOOP, OPS, STEP_WORDS};
+use mantissa::probes::PROBES;
 use naga::back::PipelineConstants;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
@@ -63,7 +64,7 @@ impl Kernel {
 /// Every operation × format (where it reads packed weights) × capability.
 fn kernels() -> Vec<Kernel> {
     let mut kernels = Vec::new();
-    for op in OPS.iter().copied() {
+    for op in OPS.iter().chain(PROBES).copied() {
         let samples = FAMILIES.iter().map(|f| by_name(f.samples[0]).expect("a sample"));
         let formats = FORMATS.iter().copied().chain(samples);
         let usable = |f: &FormatRef| match op.name {

@@ -9,6 +9,7 @@ use super::buffer::Buffer;
 use super::device::{Gpu, Submission};
 use super::pipeline::{Op, Pipeline, Variant};
 use crate::error::{Error, Result};
+use crate::formats::CHUNK;
 
 /// Workgroups in x, y and z.
 pub type Grid = [u32; 3];
@@ -26,6 +27,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub(super) struct Dispatch {
     pub(super) op: &'static str,
+    pub(super) operands: Arc<str>,
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
     grid: Grid,
@@ -47,6 +49,7 @@ struct Recorded {
     op: &'static Op,
     variant: Variant,
     params_at: u64,
+    operands: Arc<str>,
     buffers: Vec<Buffer>,
     grid: Grid,
 }
@@ -93,7 +96,8 @@ impl PlanBuilder {
         let params_at = self.uniforms.len() as u64;
         self.uniforms.extend_from_slice(bytemuck::bytes_of(params));
         let buffers = buffers.iter().map(|&b| b.clone()).collect();
-        self.recorded.push(Recorded { op, variant, params_at, buffers, grid });
+        let operands = operands(op, &variant, bytemuck::bytes_of(params)).into();
+        self.recorded.push(Recorded { op, variant, params_at, operands, buffers, grid });
         Ok(())
     }
 
@@ -113,8 +117,9 @@ impl PlanBuilder {
             let bind = |device: &wgpu::Device| recorded.bind(device, &pipeline, &arena);
             let bind_group = self.gpu.scoped(recorded.op.name, 0, bind).await?;
             let op = recorded.op.name;
-            let Recorded { grid, buffers, .. } = recorded;
-            dispatches.push(Dispatch { op, pipeline, bind_group, grid, _buffers: buffers });
+            let Recorded { grid, buffers, operands, .. } = recorded;
+            let _buffers = buffers;
+            dispatches.push(Dispatch { op, operands, pipeline, bind_group, grid, _buffers });
             progress(dispatches.len() as u64, total);
         }
         Ok(Plan { gpu: self.gpu, label: self.label, dispatches, _arena: arena })
@@ -127,6 +132,22 @@ impl PlanBuilder {
     pub async fn run(self) -> Result<()> {
         self.build(&mut |_, _| {}).await?.submit()?.finish().await
     }
+}
+
+/// What a dispatch is told apart by in a profile: its formats, and the rows × columns of a shard,
+/// which are in the params of every operation on packed weights.
+fn operands(op: &Op, variant: &Variant, params: &[u8]) -> String {
+    let field = |wanted| {
+        let &(_, at) = op.params.fields.iter().find(|(name, _)| *name == wanted)?;
+        let word = params.get(at..at + 4)?;
+        Some(u32::from_ne_bytes(word.try_into().ok()?) as usize)
+    };
+    let mut words: Vec<String> = variant.formats.iter().map(|f| f.name().to_owned()).collect();
+    words.dedup();
+    if let (Some(rows), Some(chunks)) = (field("rows"), field("chunks")) {
+        words.push(format!("{rows}×{}", chunks * CHUNK));
+    }
+    words.join(" ")
 }
 
 impl Recorded {
@@ -173,9 +194,12 @@ impl Plan {
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         let descriptor =
             wgpu::ComputePassDescriptor { label: Some(&self.label), timestamp_writes: None };
-        let mut pass = encoder.begin_compute_pass(&descriptor);
+        self.encode_in(&mut encoder.begin_compute_pass(&descriptor));
+    }
+
+    pub(super) fn encode_in(&self, pass: &mut wgpu::ComputePass<'_>) {
         for dispatch in &self.dispatches {
-            dispatch.encode(&mut pass);
+            dispatch.encode(pass);
         }
     }
 

@@ -98,6 +98,11 @@ impl Session {
         self.decoder.context()
     }
 
+    /// Tokens of a prompt that are processed at once.
+    pub fn chunk(&self) -> usize {
+        self.options.chunk
+    }
+
     /// What it takes of the device's memory.
     pub fn memory(&self) -> SessionMemory {
         self.decoder.memory()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mantissa::gpu::{Buffer, Gpu, Without};
 use mantissa::model::{
-    Bytes, Cancel, GenerateOptions, LoadOptions, Model, Session, SessionOptions,
+    Bytes, Cancel, GenerateOptions, LoadOptions, Model, OpTime, Session, SessionOptions,
 };
 use mantissa::{Error, wgpu};
 use pollster::block_on;
@@ -114,6 +114,7 @@ fn profiled(gpu: &Gpu) -> Outcome {
     let mut taken_apart = session(gpu)?;
     assert!(matches!(block_on(taken_apart.profile_step()), Err(Error::Shape { .. })));
     let first = greedy(&mut taken_apart, &[1, 2, 3])?;
+    assert!(matches!(block_on(taken_apart.profile_rows(1000)), Err(Error::Shape { .. })));
     let profile = block_on(taken_apart.profile_step())?;
     assert_eq!((first, greedy(&mut taken_apart, &[4, 5])?), expected);
     assert!(profile.seconds > 0.0);
@@ -124,6 +125,14 @@ fn profiled(gpu: &Gpu) -> Outcome {
         assert!(matmul.seconds > 0.0 && matmul.dispatches > 7, "{ops:?}");
         let sum: usize = ops.iter().map(|op| op.dispatches).sum();
         assert_eq!(sum, profile.dispatches.len());
+        assert_eq!(sum, profile.dispatch_count);
+        let operands = profile.by_operands();
+        let dispatches: usize = operands.iter().map(|op| op.dispatches).sum();
+        assert_eq!(dispatches, sum);
+        // The formats and shapes of its weights tell one multiplication from another.
+        let named = |op: &&OpTime| op.op == "matmul" && op.operands.contains('×');
+        assert!(operands.iter().filter(named).count() > 1, "{operands:?}");
+        assert!(profile.device_seconds.is_some_and(|s| s > 0.0), "{profile:?}");
         // Microseconds of a step are no years: the clock's unit is right.
         assert!(profile.dispatches.iter().all(|d| (0.0..60.0).contains(&d.seconds)), "{profile:?}");
     }

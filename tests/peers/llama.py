@@ -124,21 +124,27 @@ class Llama:
     def __exit__(self, *_):
         self.close()
 
-    def _decode(self, context, tokens, start):
-        """Feeds tokens at positions from `start`; returns the logits of each, float32."""
+    def _feed(self, context, tokens, start):
+        """Feeds tokens at positions from `start`; returns the best token behind them."""
+        return int(self._decode(context, tokens, start, last_only=True)[-1].argmax())
+
+    def _decode(self, context, tokens, start, last_only=False):
+        """Feeds tokens at positions from `start`; returns the logits of each, float32, or those of
+        the last one only."""
+        wanted = range(len(tokens) - 1 if last_only else 0, len(tokens))
         batch = _lib.llama_batch_init(len(tokens), 0, 1)
         try:
             batch.n_tokens = len(tokens)
             for i, token in enumerate(tokens):
                 batch.token[i], batch.pos[i] = int(token), start + i
-                batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, 0, 1
+                batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, 0, int(i in wanted)
             status = _lib.llama_decode(context, batch)
             if status:
                 raise RuntimeError(f"llama_decode: {status}: {''.join(_messages)}")
             shape = (self.vocabulary,)
             return np.stack([
                 np.ctypeslib.as_array(_lib.llama_get_logits_ith(context, i), shape).copy()
-                for i in range(len(tokens))])
+                for i in wanted])
         finally:
             _lib.llama_batch_free(batch)
 

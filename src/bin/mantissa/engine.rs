@@ -23,7 +23,8 @@ pub struct Engine {
     pub driver: String,
     /// Until the model is ready, kernels compiled; the default model's download is left out.
     pub load_seconds: f64,
-    options: SessionOptions,
+    /// What the user says of sessions.
+    pub options: SessionOptions,
 }
 
 impl Engine {

@@ -4,6 +4,7 @@
 //! `windows`.
 
 mod args;
+mod bench;
 mod chat;
 mod default_model;
 mod devices;
@@ -17,6 +18,7 @@ mod npy;
 mod op;
 mod output;
 mod perplexity;
+mod profile;
 mod quantize;
 mod run;
 mod windows;
@@ -56,6 +58,10 @@ enum Command {
     Quantize(quantize::Args),
     /// Compare number formats on a text: size, perplexity, divergence
     Eval(eval::Args),
+    /// Measure the adapter's ceilings, each kernel, and a model as a whole
+    Bench(bench::Args),
+    /// Print where a token's time goes, operation by operation
+    Profile(profile::Args),
     /// Run one kernel on .npy files
     #[command(subcommand)]
     Op(op::Command),
@@ -79,6 +85,8 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Perplexity(args) => perplexity::run(args).await,
         Command::Quantize(args) => quantize::run(args).await,
         Command::Eval(args) => eval::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
+        Command::Profile(args) => profile::run(args).await,
         Command::Op(command) => op::run(command).await,
         Command::Fetch(args) => fetch::run(args),
     }
