@@ -13,6 +13,7 @@ use mantissa::formats::{FormatRef, by_name};
 use mantissa::gpu::{Buffer, GpuOptions, Plan, PlanBuilder};
 use mantissa::ops::attention::{Attention, Options, Seen, Shape, reference};
 use mantissa::ops::kv::{Kv, KvShape};
+use mantissa::ops::kv_append::{Rotation, Rows};
 use mantissa::ops::matrix::decode_f64;
 use mantissa::ops::{STEP_WORDS, kv_append};
 use pollster::block_on;
@@ -54,15 +55,16 @@ fn main() -> Fallible<()> {
 
 fn format(gpu: &Gpu, format: FormatRef, rows: usize) -> Fallible<Vec<String>> {
     let (width, kv_width) = (HEADS * KV.head_dim, KV.heads * KV.head_dim);
-    let x = [values(KV.positions * kv_width, 1), values(KV.positions * kv_width, 2)];
+    let x = values(KV.positions * 2 * kv_width, 1);
     let (keys, values_) =
         (block_on(Kv::keys(gpu, format, KV))?, block_on(Kv::values(gpu, format, KV))?);
     let all = step(gpu, 0, KV.positions)?;
     let mut plan = PlanBuilder::new(gpu, "fill");
-    for (x, cache) in x.iter().zip([&keys, &values_]) {
-        let x = block_on(Buffer::from_slice(gpu, "x", x))?;
-        kv_append::record(&mut plan, &all, &x, (0, kv_width), KV.positions, cache)?;
-    }
+    let kv = block_on(Buffer::from_slice(gpu, "keys, values", &x))?;
+    let kv = Rows { x: &kv, stride: 2 * kv_width, rows: KV.positions, heads: 0 };
+    let table = block_on(Buffer::new(gpu, "no angles", 2))?;
+    let rotation = Rotation { table: &table, pairs: 0, neox: false };
+    kv_append::record(&mut plan, &all, kv, rotation, (&keys, &values_))?;
     block_on(plan.run())?;
 
     let q = values(rows * width, 3);
@@ -82,8 +84,8 @@ fn format(gpu: &Gpu, format: FormatRef, rows: usize) -> Fallible<Vec<String>> {
     let plan = block_on(plan.build(&mut |_, _| {}))?;
     let new = |context| Timed { context, rows, step: step.clone(), seconds: Vec::new() };
     let mut timed: Vec<Timed> = CONTEXTS.map(new).into();
-    let decoded = x.map(|x| first_head(format, &x, kv_width, keys.matrix.cols));
-    let [k, v] = decoded;
+    let first = |at| first_head(format, &x[at..], 2 * kv_width, keys.matrix.cols);
+    let [k, v] = [0, kv_width].map(first);
     let (k, v) = (k?, v?);
     for one in &mut timed {
         one.round(&plan, runs)?;
@@ -126,7 +128,7 @@ impl Timed {
 /// What the cache makes of the first head of each row.
 fn first_head(format: FormatRef, x: &[f32], stride: usize, cols: usize) -> Fallible<Vec<f64>> {
     let mut all = Vec::with_capacity(KV.positions * KV.head_dim);
-    for row in x.chunks_exact(stride) {
+    for row in x.chunks(stride) {
         let row = kv_append::reference(format, &row[..KV.head_dim], cols)?;
         all.extend(&decode_f64(format, &row, (1, cols))?[..KV.head_dim]);
     }

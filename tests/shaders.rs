@@ -189,7 +189,10 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
         "attention_combine" => &[&[("SINKS", 0.0)], &[("SINKS", 1.0)]],
         "dequantize" => &[&[("GATHER", 1.0)], &[("ROW_TILE", 8.0)]],
         "glu" => &[&[("ACT", 0.0)], &[("ACT", 1.0)]],
-        "kv_append" => &[&[("ROW_TILE", 8.0)], &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0)]],
+        "kv_append" => &[
+            &[("K_TILE", 8.0), ("TURNS", 16.0)],
+            &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0), ("NEOX", 1.0)],
+        ],
         "quantize" => &[
             &[("SCALES", 1.0), ("ROW_MAX", 127.0)],
             &[("GROUP", 2.0), ("PLANES", 2.0), ("SHARE1", 2.0), ("ROW_TILE", 8.0)],

@@ -1,7 +1,10 @@
-// Writing a row's chunks in a block format, for kernels that encode. The op defines
-// `x: array<u32>` (floats as bits) and `weights: array<u32>`; its params begin as lib/layout.wgsl
-// says and have `cols`, the values in a row. All in integers (lib/f32_bits.wgsl), so the bytes are the
-// CPU's on every device.
+// Writing a row's chunks in a block format, for kernels that encode. The op's params begin as
+// lib/layout.wgsl says and have `cols`, the values in a row. The op defines a row that is written,
+// `struct Row` with its number `row`, and
+// - load_bits(r: Row, j: u32) -> u32: the bits of its value j,
+// - row_slot(r: Row, c: u32, n: u32) -> u32: lib/layout.wgsl's `slot`,
+// - store_word(r: Row, at: u32, word: u32).
+// All in integers (lib/f32_bits.wgsl), so the bytes are the CPU's on every device.
 //
 // A lane encodes GROUP chunks of a row: as many as share a word of any plane or a block, so that
 // every word has one writer.
@@ -21,15 +24,6 @@ override SHARE2: u32 = 1u;
 
 const NAN = 0x7fc00000u;
 
-// Nothing is decoded here, but the format part does not resolve without these.
-fn load_word(i: u32) -> u32 {
-    return weights[i];
-}
-
-fn load_vec4(i: u32) -> vec4<u32> {
-    return vec4<u32>(weights[4u * i], weights[4u * i + 1u], weights[4u * i + 2u], weights[4u * i + 3u]);
-}
-
 // v / s as src/formats/rows.rs has it: 0 where s is 0, one NaN.
 fn quotient(v: u32, s: u32) -> u32 {
     if is_nan(s) || is_nan(v) {
@@ -47,16 +41,15 @@ fn quotient(v: u32, s: u32) -> u32 {
     return (v & SIGN) | f32_div(v, s);
 }
 
-// Chunk c of the row whose values begin at x[x_at], without the row's scale, zeros behind its end.
-fn load_chunk(row: u32, x_at: u32, c: u32) -> array<u32, 32> {
+// Chunk c of a row, without the row's scale, zeros behind its end.
+fn load_chunk(r: Row, c: u32) -> array<u32, 32> {
     var chunk: array<u32, 32>;
-    let at = x_at + c * 32u;
     let end = min(32u, max(params.cols, c * 32u) - c * 32u);
     for (var j = 0u; j < end; j++) {
         if ROW_SCALED {
-            chunk[j] = quotient(x[at + j], load_word(params.scales + row));
+            chunk[j] = quotient(load_bits(r, c * 32u + j), load_word(params.scales + r.row));
         } else {
-            chunk[j] = x[at + j];
+            chunk[j] = load_bits(r, c * 32u + j);
         }
     }
     return chunk;
@@ -68,10 +61,10 @@ fn larger(peak: u32, value: u32) -> u32 {
 }
 
 // The largest magnitude in the block that begins with chunk c.
-fn block_peak(row: u32, x_at: u32, c: u32) -> u32 {
+fn block_peak(r: Row, c: u32) -> u32 {
     var peak = 0u;
     for (var i = c; i < min(c + SCOPE, params.chunks); i++) {
-        var chunk = load_chunk(row, x_at, i);
+        var chunk = load_chunk(r, i);
         for (var j = 0u; j < 32u; j++) {
             peak = larger(peak, chunk[j]);
         }
@@ -87,29 +80,29 @@ fn plane_share(p: u32) -> u32 {
     return select(select(SHARE2, SHARE1, p == 1u), SHARE0, p == 0u);
 }
 
-// Encodes chunks first .. first + GROUP of a row of `weights` from the values at x[x_at] on.
-fn encode_group(row: u32, x_at: u32, first: u32) {
+// Encodes chunks first .. first + GROUP of a row.
+fn encode_group(r: Row, first: u32) {
     // What the chunks so far gave to a word that they share, of each plane.
     var shared_words: array<u32, 3>;
     var peak = 0u;
     for (var c = first; c < min(first + GROUP, params.chunks); c++) {
         if c % SCOPE == 0u {
-            peak = block_peak(row, x_at, c);
+            peak = block_peak(r, c);
         }
-        let words = encode32(load_chunk(row, x_at, c), peak);
+        let words = encode32(load_chunk(r, c), peak);
         var from_word = 0u;
         for (var p = 0u; p < PLANES; p++) {
             let share = plane_share(p);
-            let at = plane(p) + slot(row, c, share) * plane_words(p);
+            let at = plane(p) + row_slot(r, c, share) * plane_words(p);
             if share > 1u {
                 let bits = 32u / share;
                 let mine = extractBits(words[from_word], bits * (c % SCOPE), bits);
                 let joined = mine << (bits * (c % share));
                 shared_words[p] = select(shared_words[p], 0u, c % share == 0u) | joined;
-                weights[at] = shared_words[p];
+                store_word(r, at, shared_words[p]);
             } else {
                 for (var w = 0u; w < plane_words(p); w++) {
-                    weights[at + w] = words[from_word + w];
+                    store_word(r, at + w, words[from_word + w]);
                 }
             }
             from_word += plane_words(p);

@@ -5,9 +5,13 @@ override ROW_TILE: u32 = 1u;
 // Whether the format has a scale per row, which is left to the op.
 override ROW_SCALED: bool = false;
 
-fn slot(row: u32, c: u32, n: u32) -> u32 {
+fn slot_in_tiles(row: u32, c: u32, n: u32, tile: u32) -> u32 {
     let slots = (params.chunks + n - 1u) / n;
-    return (row / ROW_TILE * slots + c / n) * ROW_TILE + row % ROW_TILE;
+    return (row / tile * slots + c / n) * tile + row % tile;
+}
+
+fn slot(row: u32, c: u32, n: u32) -> u32 {
+    return slot_in_tiles(row, c, n, ROW_TILE);
 }
 
 // First word of plane p.

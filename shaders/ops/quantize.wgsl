@@ -16,6 +16,30 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<u32>;
 @group(0) @binding(2) var<storage, read_write> weights: array<u32>;
 
+// Row `row` of the shard, whose values begin at x[x_at].
+struct Row { row: u32, x_at: u32 }
+
+fn load_word(i: u32) -> u32 {
+    return weights[i];
+}
+
+// Nothing is decoded here, but the format part does not resolve without it.
+fn load_vec4(i: u32) -> vec4<u32> {
+    return vec4<u32>(weights[4u * i], weights[4u * i + 1u], weights[4u * i + 2u], weights[4u * i + 3u]);
+}
+
+fn load_bits(r: Row, j: u32) -> u32 {
+    return x[r.x_at + j];
+}
+
+fn row_slot(r: Row, c: u32, n: u32) -> u32 {
+    return slot(r.row, c, n);
+}
+
+fn store_word(r: Row, at: u32, word: u32) {
+    weights[at] = word;
+}
+
 fn write_scale(row: u32) {
     if row >= params.rows {
         return;
@@ -46,5 +70,5 @@ fn main(
     if row >= params.rows {
         return;
     }
-    encode_group(row, (params.x_row + row) * params.stride, id % in_row * GROUP);
+    encode_group(Row(row, (params.x_row + row) * params.stride), id % in_row * GROUP);
 }

@@ -1,10 +1,6 @@
-// Rotates pairs of every head by position (RoFormer, arXiv 2104.09864), in place. The angles'
-// cosines and sines come from a table made in f64, since WGSL's are only good near zero.
-// NEOX: pair i is (i, i + pairs); otherwise (2i, 2i + 1), as in GGUF's llama files.
-// A lane per pair.
+// Rotates pairs of every head by position (lib/rotate.wgsl), in place. A lane per pair.
 
 override LANES: u32 = 64u;
-override NEOX: bool = false;
 
 struct Params { heads: u32, head_dim: u32, pairs: u32, stride: u32 }
 
@@ -21,12 +17,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if head >= params.heads {
         return;
     }
-    let at = row * params.stride + head * params.head_dim;
-    let first = at + select(2u * pair, pair, NEOX);
-    let second = first + select(1u, params.pairs, NEOX);
+    let at = row * params.stride + head * params.head_dim + pair_places(pair, params.pairs);
     let turn = table[(step.position + row) * params.pairs + pair];
-    let a = x[first];
-    let b = x[second];
-    x[first] = a * turn.x - b * turn.y;
-    x[second] = a * turn.y + b * turn.x;
+    let turned = rotate(vec2<f32>(x[at.x], x[at.y]), turn);
+    x[at.x] = turned.x;
+    x[at.y] = turned.y;
 }

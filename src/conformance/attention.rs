@@ -10,6 +10,7 @@ use crate::gpu::{Buffer, Gpu, PlanBuilder};
 use crate::ops::attention::{Attention, Options, Seen, Tile};
 use crate::ops::extexp::EXP_ERROR;
 use crate::ops::kv::{Kv, KvShape};
+use crate::ops::kv_append::{Rotation, Rows};
 use crate::ops::matrix::{Matrix, Placement, decode_f64};
 use crate::ops::{self, attention as attending, kv_append as appending, rope as turning};
 
@@ -70,54 +71,79 @@ pub(super) async fn rope(gpu: &Gpu, shape: Rope) -> Result<Outcome> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Append {
     heads: usize,
+    kv_heads: usize,
     head_dim: usize,
+    pairs: usize,
     rows: usize,
     position: usize,
+    neox: bool,
 }
 
 pub(super) const APPENDS: [Append; 2] = [
-    Append { heads: 1, head_dim: 64, rows: 1, position: 5 },
-    Append { heads: 3, head_dim: 40, rows: 33, position: 40 },
+    Append { heads: 2, kv_heads: 1, head_dim: 64, pairs: 32, rows: 1, position: 5, neox: false },
+    Append { heads: 3, kv_heads: 3, head_dim: 40, pairs: 16, rows: 33, position: 40, neox: true },
 ];
 
 impl fmt::Display for Append {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { heads, head_dim, rows, position } = self;
-        write!(f, "{rows} rows of {heads} heads of {head_dim} at {position}")
+        let Self { heads, kv_heads, head_dim, rows, position, .. } = self;
+        write!(f, "{rows} rows of {heads}/{kv_heads} heads of {head_dim} at {position}")
     }
 }
 
-/// The CPU's bytes: exact.
+/// Cosines and sines of angles by which rotation is exact.
+const QUARTERS: [[f32; 2]; 4] = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]];
+
+/// The CPU's bytes of keys, values and queries: exact.
 pub(super) async fn kv_append(gpu: &Gpu, format: FormatRef, shape: Append) -> Result<Outcome> {
-    let Append { heads, head_dim, rows, position } = shape;
-    let positions = position + rows;
-    let stride = heads * head_dim;
+    let Append { heads, kv_heads, head_dim, pairs, rows, position, neox } = shape;
+    let kv = KvShape { heads: kv_heads, head_dim, positions: position + rows };
+    let stride = (heads + 2 * kv_heads) * head_dim;
     let x = Random::new(3).normals(rows * stride, 1.0);
-    let cache = Kv::keys(gpu, format, KvShape { heads, head_dim, positions }).await?;
+    let caches = [Kv::keys(gpu, format, kv).await?, Kv::values(gpu, format, kv).await?];
     let from = Buffer::from_slice(gpu, "x", &x).await?;
+    let table: Vec<[f32; 2]> = QUARTERS.into_iter().cycle().take(kv.positions * pairs).collect();
+    let angles = Buffer::from_slice(gpu, "table", table.as_flattened()).await?;
     let step = step(gpu, position, rows).await?;
     let mut plan = PlanBuilder::new(gpu, "kv_append");
-    appending::record(&mut plan, &step, &from, (0, stride), rows, &cache)?;
+    let input = Rows { x: &from, stride, rows, heads };
+    let rotation = Rotation { table: &angles, pairs, neox };
+    appending::record(&mut plan, &step, input, rotation, (&caches[0], &caches[1]))?;
     plan.run().await?;
-    let got = cache.matrix.download().await?;
-    let row_bytes = got.len() / cache.matrix.rows;
+
+    let mut got = [caches[0].matrix.download().await?, caches[1].matrix.download().await?];
+    let after: Vec<f32> = from.read(0, x.len()).await?;
     // What was not written is a cache of zeros.
-    let mut want = Matrix::zeros(
-        gpu,
-        "zeros",
-        format,
-        (cache.matrix.rows, cache.matrix.cols),
-        Placement { tile: 1, shard_bytes: u64::MAX },
-    )
-    .await?
-    .download()
-    .await?;
+    let (cols, all) = (caches[0].matrix.cols, caches[0].matrix.rows);
+    let placement = Placement { tile: 1, shard_bytes: u64::MAX };
+    let zeros = Matrix::zeros(gpu, "zeros", format, (all, cols), placement).await?;
+    let zeros = zeros.download().await?;
+    let mut want = [zeros.clone(), zeros];
+    let mut queries = (Vec::new(), Vec::new());
     for (i, head) in x.chunks_exact(head_dim).enumerate() {
-        let to = (i % heads * cache.stride + position + i / heads) * row_bytes;
-        let row = appending::reference(format, head, cache.matrix.cols)?;
-        want[to..to + row_bytes].copy_from_slice(&row);
+        let (row, head_at) = (i * head_dim / stride, i % (heads + 2 * kv_heads));
+        let turns = &table[(position + row) * pairs..][..pairs];
+        let turned = turning::turned(head, turns.iter().map(|t| t.map(f64::from)), neox);
+        let turned: Vec<f32> = turned.into_iter().map(|v| v as f32).collect();
+        let Some(of_kv) = head_at.checked_sub(heads) else {
+            queries
+                .0
+                .extend(after[i * head_dim..][..head_dim].iter().flat_map(|v| v.to_le_bytes()));
+            queries.1.extend(turned.iter().flat_map(|v| v.to_le_bytes()));
+            continue;
+        };
+        let is_value = of_kv >= kv_heads;
+        let value = if is_value { head } else { &turned };
+        let row_bytes = got[0].len() / all;
+        let to = (of_kv % kv_heads * caches[0].stride + position + row) * row_bytes;
+        let encoded = appending::reference(format, value, cols)?;
+        want[usize::from(is_value)][to..to + row_bytes].copy_from_slice(&encoded);
     }
-    Ok(Outcome::exact(&got, &want, "bytes"))
+    let [keys, values] = &mut got;
+    keys.append(values);
+    keys.append(&mut queries.0);
+    let want = [&want[0][..], &want[1], &queries.1].concat();
+    Ok(Outcome::exact(keys, &want, "bytes"))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -160,13 +186,18 @@ pub(super) async fn attention(gpu: &Gpu, format: FormatRef, shape: Shape) -> Res
     let values = Kv::values(gpu, format, kv).await?;
     let mut plan = PlanBuilder::new(gpu, "attention");
     let all = step(gpu, 0, positions).await?;
-    let mut decoded = Vec::new();
-    for cache in [&keys, &values] {
-        let x = random.normals(positions * kv_stride, 1.0);
-        let buffer = Buffer::from_slice(gpu, "x", &x).await?;
-        appending::record(&mut plan, &all, &buffer, (0, kv_stride), positions, cache)?;
-        decoded.push(by_head(format, &x, kv, cache.matrix.cols)?);
-    }
+    let x = random.normals(positions * 2 * kv_stride, 1.0);
+    let filled = Buffer::from_slice(gpu, "keys, values", &x).await?;
+    let filled = Rows { x: &filled, stride: 2 * kv_stride, rows: positions, heads: 0 };
+    let none = Buffer::new(gpu, "no angles", 2).await?;
+    let rotation = Rotation { table: &none, pairs: 0, neox: false };
+    appending::record(&mut plan, &all, filled, rotation, (&keys, &values))?;
+    let of = |at: usize| {
+        let rows = x.chunks_exact(2 * kv_stride);
+        let x: Vec<f32> = rows.flat_map(|row| &row[at..at + kv_stride]).copied().collect();
+        by_head(format, &x, kv, keys.matrix.cols)
+    };
+    let decoded = [of(0)?, of(kv_stride)?];
     let from = Buffer::from_slice(gpu, "q", &q).await?;
     let y = Buffer::new(gpu, "y", q.len()).await?;
     let step = step(gpu, position, rows).await?;

@@ -14,6 +14,7 @@ use crate::ops::Matrix;
 use crate::ops::attention::{self, Attention};
 use crate::ops::glu::Activation;
 use crate::ops::kv::Kv;
+use crate::ops::kv_append::{Rotation, Rows};
 use crate::ops::matmul::Fused;
 use crate::ops::sample::Choice;
 use crate::ops::softmax::{self, Softmax, Tensors};
@@ -315,8 +316,7 @@ impl Decoder {
         (attention, rows): (&Attention, usize),
     ) -> Result<()> {
         let (c, s) = (&*self.config, &self.scratch);
-        let (q_width, kv_width) = (c.q_width(), c.kv_width());
-        let stride = ops::stride(q_width + 2 * kv_width);
+        let stride = ops::stride(c.q_width() + 2 * c.kv_width());
         let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.attn_norm)?;
         let mut at = 0;
         for linear in &layer.qkv {
@@ -324,19 +324,15 @@ impl Decoder {
             record_linear(plan, linear, normed, None, out)?;
             at += linear.weight.rows;
         }
-        let turn = rope::Params {
-            heads: (c.heads + c.kv_heads) as u32,
-            head_dim: c.head_size as u32,
-            pairs: c.rope.dims as u32 / 2,
-            stride: stride as u32,
+        let rotation = Rotation {
+            table: &self.rope_table,
+            pairs: c.rope.dims / 2,
+            neox: c.rope.kind == RopeKind::Neox,
         };
-        let neox = c.rope.kind == RopeKind::Neox;
-        rope::record(plan, &s.step, &self.rope_table, &s.qkv, rows, &turn, neox)?;
-        for (cache, at) in [(keys, q_width), (values, q_width + kv_width)] {
-            kv_append::record(plan, &s.step, &s.qkv, (at, stride), rows, cache)?;
-        }
+        let qkv = Rows { x: &s.qkv, stride, rows, heads: c.heads };
+        kv_append::record(plan, &s.step, qkv, rotation, (keys, values))?;
         attention.record(plan, &s.step, &s.qkv, (keys, values), None, &s.attended)?;
-        let attended = self.plain(plan, &s.attended, (rows, q_width))?;
+        let attended = self.plain(plan, &s.attended, (rows, c.q_width()))?;
         record_linear(plan, &layer.attn_output, attended, None, self.residual())
     }
 

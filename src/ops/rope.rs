@@ -2,7 +2,7 @@
 
 use super::STEP;
 use crate::error::Result;
-use crate::gpu::{Access, Binding, Buffer, Grid, Op, PlanBuilder, Variant, params, part};
+use crate::gpu::{Access, Binding, Buffer, Grid, Op, Part, PlanBuilder, Variant, params, part};
 
 params! {
     /// Heads in a row that are rotated, from the row's start.
@@ -15,10 +15,13 @@ params! {
     stride: u32,
 }
 
+/// The rotation itself, shared with kv_append.
+pub(super) const ROTATE: Part = part!("lib/rotate.wgsl");
+
 /// The operation.
 pub static OP: Op = Op {
     name: "rope",
-    parts: &[part!("ops/rope.wgsl"), STEP],
+    parts: &[part!("ops/rope.wgsl"), ROTATE, STEP],
     formats: &[],
     reduces: false,
     bindings: &[
@@ -62,11 +65,20 @@ pub fn table(frequencies: &[f64], positions: usize) -> Vec<[f32; 2]> {
 
 /// One head at one position in f64.
 pub fn reference(head: &[f32], frequencies: &[f64], position: usize, neox: bool) -> Vec<f64> {
+    let turns = frequencies.iter().map(|frequency| (position as f64 * frequency).sin_cos());
+    turned(head, turns.map(|(sin, cos)| [cos, sin]), neox)
+}
+
+/// One head in f64, its pairs rotated by angles of these cosines and sines.
+pub fn turned(
+    head: &[f32],
+    turns: impl ExactSizeIterator<Item = [f64; 2]>,
+    neox: bool,
+) -> Vec<f64> {
     let mut out: Vec<f64> = head.iter().copied().map(f64::from).collect();
-    let pairs = frequencies.len();
-    for (i, frequency) in frequencies.iter().enumerate() {
+    let pairs = turns.len();
+    for (i, [cos, sin]) in turns.enumerate() {
         let (a, b) = if neox { (i, i + pairs) } else { (2 * i, 2 * i + 1) };
-        let (sin, cos) = (position as f64 * frequency).sin_cos();
         let (x, y) = (f64::from(head[a]), f64::from(head[b]));
         (out[a], out[b]) = (x * cos - y * sin, x * sin + y * cos);
     }

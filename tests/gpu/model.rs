@@ -69,7 +69,7 @@ pub fn trials() -> Vec<(String, Case)> {
     let logits = chunks.map(|chunk| {
         case(format!("logits in chunks of {chunk}"), move |gpu| logits_are_right(gpu, chunk))
     });
-    let others: [(&str, fn(&Gpu) -> Outcome); 13] = [
+    let others: [(&str, fn(&Gpu) -> Outcome); 14] = [
         ("greedy is the best logit, however many steps are in flight", greedy),
         ("log-probabilities are log-softmax of the logits", log_probabilities),
         ("activations as bytes move the logits, a little", rounded_activations),
