@@ -406,13 +406,8 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
         ("glu", ops::glu::workgroups(wide, rows)),
         ("rms_norm", ops::rms_norm::workgroups(rows)),
     ];
-    let kv = ops::kv_append::Params {
-        chunks: 8,
-        heads: 128,
-        kv_heads: 128,
-        pairs: 128,
-        ..Default::default()
-    };
+    let kv = ops::kv_append::Params { chunks: 8, kv_heads: 128, ..Default::default() };
+    let kv = ops::kv_append::Params { heads: 128, pairs: 128, ..kv };
     grids.push(("kv_append", ops::kv_append::workgroups(&kv, 1, 1, rows)));
     let rope = ops::rope::Params { heads: 128, head_dim: 256, pairs: 128, stride: 0 };
     grids.push(("rope", ops::rope::workgroups(&rope, rows)));
