@@ -112,11 +112,10 @@ fn behind(gpu: &Gpu) -> Outcome {
 /// fuse a product.
 fn turned(head: &[f32], turns: &[[f32; 2]], neox: bool, exact: bool) -> Vec<(f64, f64)> {
     let wide = |sign: f64| move |t: &[f32; 2]| [f64::from(t[0]), sign * f64::from(t[1])];
-    let size = |v: f64| v.abs();
     let values = rope::turned(head, turns.iter().map(wide(1.0)), neox);
     // |a·cos| + |b·sin| for each of a pair.
     let sizes: Vec<f32> = head.iter().map(|v| v.abs()).collect();
-    let absolute = |t: &[f32; 2]| t.map(|v| size(f64::from(v)));
+    let absolute = |t: &[f32; 2]| t.map(|v| f64::from(v).abs());
     let first = rope::turned(&sizes, turns.iter().map(absolute).map(|[c, s]| [c, -s]), neox);
     let second = rope::turned(&sizes, turns.iter().map(absolute), neox);
     let most = first.into_iter().zip(second).map(|(a, b)| a.max(b));
@@ -124,7 +123,7 @@ fn turned(head: &[f32], turns: &[[f32; 2]], neox: bool, exact: bool) -> Vec<(f64
     values.into_iter().zip(most.map(allowed)).collect()
 }
 
-/// A head as its cache must have it, between the bytes of its least values and those of its largest.
+/// A head as its cache must have it: between the bytes of its least values and those of its largest.
 struct Head {
     row: usize,
     least: Vec<u8>,
