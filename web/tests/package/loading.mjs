@@ -171,4 +171,28 @@ export function loading(context) {
     assert.equal(got[0].complete, false);
     assert.ok(got[0].bytes > 0);
   });
+
+  test('a file beyond the quota is refused before it comes, and the next load works', async () => {
+    // More than any browser grants.
+    const promised = 2 ** 50;
+    const got = await page.evaluate(async (promised) => {
+      const url = `/files/tiny.gguf?promise=${promised}`;
+      const refused = {};
+      for (const cache of ['opfs', 'cache-storage']) {
+        refused[cache] = await failure(() => Mantissa.load(url, { cache }));
+      }
+      const kept = await Mantissa.cache.list();
+      const model = await Mantissa.load('/files/tiny.gguf', { cache: 'opfs' });
+      const { tokens } = await model.complete('hello', { maxTokens: 2 }).result;
+      await model.dispose();
+      return { refused, kept, tokens };
+    }, promised);
+    for (const error of Object.values(got.refused)) {
+      assert.equal(error.code, 'quota', error.message);
+      assert.equal(error.bytes, promised);
+      assert.ok(error.limit > 0 && error.limit < promised, `${error.limit}`);
+    }
+    assert.deepEqual(got.kept, []);
+    assert.equal(got.tokens, 2);
+  });
 }
