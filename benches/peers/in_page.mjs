@@ -3,10 +3,12 @@
 /**
  * Milliseconds of a run of an ONNX model: `each` with its result read, as an application calls it, and
  * `batch` with the results left on the GPU and one read at the end of many runs, as ours are measured.
+ * In Firefox the latter is helped by empty submits, as ours is: without them every wait, also those
+ * between runs, ends on a tick of 100 ms.
  */
-export const onnx = (page, file, dims, budget) =>
+export const onnx = (page, file, dims, { budget, firefox }) =>
   page.evaluate(
-    async ({ file, dims, budget }) => {
+    async ({ file, dims, budget, pulsed }) => {
       const ort = await import('/modules/onnxruntime-web/dist/ort.webgpu.min.mjs');
       ort.env.wasm.wasmPaths = '/modules/onnxruntime-web/dist/';
       ort.env.wasm.numThreads = 1;
@@ -34,14 +36,20 @@ export const onnx = (page, file, dims, budget) =>
       const each = await timed(read, 1);
       await session.release();
 
+      // A wait is nothing beside such a run.
+      if (each > budget / 3) return { each, batch: each };
+
       session = await create({ preferredOutputLocation: 'gpu-buffer' });
+      const device = await ort.env.webgpu.device;
       const batch = async (count) => {
+        const pulse = pulsed && setInterval(() => device.queue.submit([]), 1);
         let last;
         for (let i = 0; i < count; i++) {
           last?.dispose();
           last = (await session.run({ x })).y;
         }
         await last.getData(true);
+        clearInterval(pulse);
       };
       await batch(1);
       const start = performance.now();
@@ -51,7 +59,7 @@ export const onnx = (page, file, dims, budget) =>
       await session.release();
       return { each, batch: shared };
     },
-    { file: file.toString('base64'), dims, budget },
+    { file: file.toString('base64'), dims, budget, pulsed: firefox },
   );
 
 /** Rows of our own benchmark: the median of batches, the wait for the device shared by a batch. */
