@@ -71,6 +71,8 @@ async function launchFirefox() {
       browser: 'firefox',
       executablePath,
       headless: true,
+      // A busy machine takes long to start it.
+      timeout: 180_000,
       protocolTimeout: 600_000,
       env: { ...process.env, MOZ_DISABLE_GPU_SANDBOX: '1' },
       // Firefox has no call that sets the colour scheme of a page.
