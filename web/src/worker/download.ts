@@ -95,14 +95,17 @@ async function fetchAll(url: string, first: Store, options: DownloadOptions): Pr
       const outcome = await attempt(url, store, options);
       if (outcome === 'complete') return store;
       if (outcome === 'no-room') {
-        // An open file is locked against every other load of it.
-        await store.close();
-        store = new MemoryStore();
+        store = await unkept(store);
         continue;
       }
     } catch (error) {
       if (error instanceof Failure) throw error;
-      if (isQuota(error)) quota(store, store.size, await room());
+      if (isQuota(error)) {
+        // There was less room than the browser had said.
+        if (options.cache !== 'auto') quota(store, left(store), await room());
+        store = await unkept(store);
+        continue;
+      }
       problem = error;
     }
     failures = store.size > best ? 0 : failures + 1;
@@ -110,6 +113,18 @@ async function fetchAll(url: string, first: Store, options: DownloadOptions): Pr
     if (failures >= MAX_ATTEMPTS) giveUp(url, store, problem);
     await new Promise((resolve) => setTimeout(resolve, FIRST_PAUSE_MS * 2 ** failures));
   }
+}
+
+/** A store that keeps nothing, instead of one without room, whose open file is locked against other loads. */
+async function unkept(store: Store): Promise<Store> {
+  await store.reset();
+  await store.close();
+  return new MemoryStore();
+}
+
+/** Bytes that are missing, or that are there if it is not known. */
+function left({ meta, size }: Store): number {
+  return meta?.total === undefined ? size : meta.total - size;
 }
 
 function giveUp(url: string, store: Store, problem: unknown): never {
