@@ -1,13 +1,16 @@
 // Mantissa beside onnxruntime-web (WebGPU) and wllama, in the same browser, on the same adapter, in one
-// run. First: npm ci, here and in web/, and a build of web/.
-//   MANTISSA_MODEL=MODEL.gguf node benches/peers/browsers.mjs [chromium|firefox…]
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { BROWSERS, launch } from '../../web/tests/browsers.mjs';
-import { serve } from '../../web/tests/server.mjs';
+// run of a few minutes. What is missing (packages, the build of web/) is made first.
+//   node benches/peers/browsers.mjs [chromium|firefox…]
+// Prints tables of medians in Markdown; a peer that fails is told with its reason.
+//
+// Firefox resolves a wait for the GPU on a tick of 100 ms, so a short operator whose result is read each
+// time takes that long whatever computes it. Both sides are therefore measured in batches with one wait
+// at the end; the quotient is the quicker of onnxruntime-web's two figures over ours.
+import { join } from 'node:path';
+import { chosen, packages, prepare, ROOT, table } from '../../web/bench/here.mjs';
+import { decode, onnx, ours, wllama } from './in_page.mjs';
 import { matMulNBits, softmax } from './onnx.mjs';
 
-const MODULES = join(dirname(fileURLToPath(import.meta.url)), 'node_modules');
 const MATMULS = [
   [576, 1536],
   [2048, 2048],
@@ -17,84 +20,22 @@ const SOFTMAXES = [
   [1, 49_152],
   [64, 4096],
 ];
-const BUDGET = 1000;
+/** Milliseconds that a case is repeated for. */
+const BUDGET = 700;
+/** Milliseconds after which a measurement is given up, and after which no other of a browser begins. */
+const PATIENCE = 75_000;
+const LIMIT = 165_000;
 
-/** Milliseconds of a run of an ONNX model: the median of some, each with its result read. */
-const onnx = (page, file, dims) =>
-  page.evaluate(
-    async ({ file, dims, budget }) => {
-      const ort = await import('/modules/onnxruntime-web/dist/ort.webgpu.min.mjs');
-      ort.env.wasm.wasmPaths = '/modules/onnxruntime-web/dist/';
-      ort.env.wasm.numThreads = 1;
-      const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0));
-      const session = await ort.InferenceSession.create(bytes, { executionProviders: ['webgpu'] });
-      const size = dims.reduce((a, b) => a * b);
-      const x = new ort.Tensor('float32', Float32Array.from({ length: size }, (_, i) => Math.sin(i)), dims);
-      await session.run({ x });
-      const times = [];
-      const end = performance.now() + budget;
-      while (times.length < 3 || (performance.now() < end && times.length < 50)) {
-        const start = performance.now();
-        await (await session.run({ x })).y.getData();
-        times.push(performance.now() - start);
-      }
-      await session.release();
-      return times.toSorted((a, b) => a - b)[times.length >> 1];
-    },
-    { file: file.toString('base64'), dims, budget: BUDGET },
-  );
+prepare();
+packages('benches/peers');
+// They want what was prepared.
+const { BROWSERS, launch } = await import('../../web/tests/browsers.mjs');
+const { serve } = await import('../../web/tests/server.mjs');
 
-/** Tokens per second of wllama on the default model, with and without its WebGPU. */
-const wllama = (page, gpuLayers) =>
-  page.evaluate(async (gpuLayers) => {
-    const { Wllama } = await import('/modules/@wllama/wllama/esm/index.js');
-    const engine = new Wllama({ default: '/modules/@wllama/wllama/esm/wasm/wllama.wasm' });
-    const blob = await (await fetch('/files/model.gguf')).blob();
-    await engine.loadModel([blob], { n_gpu_layers: gpuLayers, n_ctx: 512, n_threads: 2 });
-    const messages = [{ role: 'user', content: 'Why is the sky blue?' }];
-    const complete = (max_tokens) =>
-      engine.createChatCompletion({ messages, max_tokens, temperature: 0 });
-    const timed = async (tokens) => {
-      const start = performance.now();
-      await complete(tokens);
-      return performance.now() - start;
-    };
-    await timed(1);
-    // The difference leaves the prompt out.
-    const [few, many] = [await timed(2), await timed(18)];
-    await engine.exit();
-    return 16_000 / (many - few);
-  }, gpuLayers);
-
-const ours = (page, options) =>
-  page.evaluate(async (options) => {
-    const rows = [];
-    for await (const row of Mantissa.bench(options)) rows.push(row);
-    return rows;
-  }, options);
-
-const decode = (page) =>
-  page.evaluate(async () => {
-    const model = await Mantissa.load('/files/model.gguf', { cache: 'none' });
-    const messages = [{ role: 'user', content: 'Why is the sky blue?' }];
-    const { decodeSeconds, tokens } = await model.chat(messages, { maxTokens: 17 }).result;
-    await model.dispose();
-    return (tokens - 1) / decodeSeconds;
-  });
-
-/** A number, or why there is none; a peer that fails is part of the result. */
-async function attempt(work) {
-  const late = new Promise((_, fail) => setTimeout(() => fail(new Error('no answer in 120 s')), 120_000));
-  try {
-    return (await Promise.race([work(), late])).toFixed(2);
-  } catch (error) {
-    return `failed: ${String(error.message ?? error).split('\n')[0].slice(0, 90)}`;
-  }
-}
-
-for (const name of process.argv.length > 2 ? process.argv.slice(2) : BROWSERS) {
+/** A browser with a server, and measurements in pages of their own: a peer that dies takes only its page along. */
+async function open(name) {
   const server = await serve({
-    folders: { modules: MODULES },
+    folders: { modules: join(ROOT, 'benches/peers/node_modules') },
     files: { 'model.gguf': process.env.MANTISSA_MODEL },
     // Threads for those who need them.
     headers: {
@@ -103,42 +44,100 @@ for (const name of process.argv.length > 2 ? process.argv.slice(2) : BROWSERS) {
     },
   });
   const browser = await launch(name);
-  /** Each measurement has a page of its own: a peer that dies takes only that along. */
-  const fresh = async (work) => {
+  const end = Date.now() + LIMIT;
+
+  /** The result of `work(page)`, or `{ failed }`. */
+  async function attempt(what, work) {
+    if (Date.now() > end) return { failed: 'no time left' };
     const page = await browser.page();
-    try {
+    let timer;
+    const late = new Promise((_, fail) => {
+      timer = setTimeout(() => fail(new Error(`no answer in ${PATIENCE / 1000} s`)), PATIENCE);
+    });
+    const measured = async () => {
       await page.goto(`${server.origin}/`);
       await page.evaluate(async () => {
         window.Mantissa = (await import('/dist/index.js')).Mantissa;
       });
-      return await work(page);
+      return work(page);
+    };
+    try {
+      const got = await Promise.race([measured(), late]);
+      console.error(`${name}, ${what}: ${JSON.stringify(got)}`);
+      return got;
+    } catch (error) {
+      const failed = String(error?.message ?? error).split('\n')[0].slice(0, 120);
+      console.error(`${name}, ${what}: failed: ${failed}; ${page.errors.join(' ').slice(0, 300)}`);
+      return { failed };
     } finally {
-      await page.close().catch(() => {});
+      clearTimeout(timer);
+      // A page that hangs may not close; the browser takes it along.
+      await Promise.race([page.close().catch(() => {}), new Promise((done) => setTimeout(done, 5000))]);
     }
+  }
+  return {
+    name,
+    attempt,
+    async close() {
+      await Promise.race([browser.close().catch(() => {}), new Promise((done) => setTimeout(done, 10_000))]);
+      await server.close();
+    },
   };
-  console.log(`\n${name}: milliseconds, ours with the wait shared by a batch, onnxruntime-web's with its own`);
-  for (const [m, k, n] of MATMULS) {
-    const peer = await attempt(() => fresh((page) => onnx(page, matMulNBits(m, k, n), [m, k])));
-    const us = await attempt(() =>
-      fresh((page) =>
-        page.evaluate(async ({ m, k, n, budget }) => {
-          const options = { kinds: ['matmul'], shapes: [[m, k, n]], formats: ['q4_0'], budget };
-          for await (const row of Mantissa.bench(options)) return row.milliseconds;
-        }, { m, k, n, budget: BUDGET }),
-      ),
-    );
-    console.log(`4 bits, ${m} × ${k} × ${n}: Mantissa ${us}, onnxruntime-web ${peer}`);
-  }
-  const rows = await fresh((page) => ours(page, { kinds: ['softmax'], budget: BUDGET }));
-  for (const [r, cols] of SOFTMAXES) {
-    const peer = await attempt(() => fresh((page) => onnx(page, softmax(r, cols), [r, cols])));
-    const us = rows.find((row) => row.shape === `${r}×${cols}` && row.name === 'two-pass');
-    console.log(`softmax ${r} × ${cols}: Mantissa ${us.milliseconds.toFixed(2)}, onnxruntime-web ${peer}`);
-  }
-  console.log('tokens per second, the default model:');
-  console.log(`  Mantissa ${await attempt(() => fresh(decode))}`);
-  console.log(`  wllama, CPU ${await attempt(() => fresh((page) => wllama(page, 0)))}`);
-  console.log(`  wllama, WebGPU ${await attempt(() => fresh((page) => wllama(page, 999)))}`);
-  await browser.close();
-  await server.close();
 }
+
+const number = (got) => (typeof got === 'number' ? got.toFixed(2) : `failed: ${got.failed}`);
+
+/** A row of the table of operators. */
+function row(what, us, peer) {
+  const shown = peer.failed ? [number(peer), ''] : [number(peer.batch), number(peer.each)];
+  const quotient = us.failed || peer.failed ? '' : `${(Math.min(peer.batch, peer.each) / us).toFixed(1)} ×`;
+  return [what, number(us), ...shown, quotient];
+}
+
+async function operators({ name, attempt }) {
+  const how = { budget: BUDGET, firefox: name === 'firefox' };
+  const rows = [];
+  for (const [m, k, n] of MATMULS) {
+    const what = `4 bits, ${m} × ${k} × ${n}`;
+    const peer = await attempt(`${what}, onnxruntime-web`, (page) =>
+      onnx(page, matMulNBits(m, k, n), [m, k], how),
+    );
+    const options = { kinds: ['matmul'], shapes: [[m, k, n]], formats: ['q4_0'], budget: BUDGET };
+    const us = await attempt(`${what}, Mantissa`, async (page) => (await ours(page, options))[0].milliseconds);
+    rows.push(row(what, us, peer));
+  }
+  const all = await attempt('softmax, Mantissa', (page) => ours(page, { kinds: ['softmax'], budget: BUDGET / 2 }));
+  for (const [r, cols] of SOFTMAXES) {
+    const what = `softmax, ${r} × ${cols}`;
+    const peer = await attempt(`${what}, onnxruntime-web`, (page) =>
+      onnx(page, softmax(r, cols), [r, cols], how),
+    );
+    const us = all.failed ? all : best(all.filter(({ shape }) => shape === `${r}×${cols}`));
+    rows.push(row(what, us, peer));
+  }
+  return rows;
+}
+
+/** The quickest of our algorithms: a caller chooses one. */
+const best = (rows) => Math.min(...rows.map(({ milliseconds }) => milliseconds));
+
+async function models({ attempt }) {
+  // Chromium's adapter here lacks shader-f16, and wllama then computes on the CPU without a word.
+  return [
+    ['Mantissa, WebGPU', number(await attempt('decode, Mantissa', decode))],
+    ['wllama, CPU (wasm, 2 threads)', number(await attempt('decode, wllama, CPU', (page) => wllama(page, 0)))],
+    ['wllama, WebGPU asked for', number(await attempt('decode, wllama, WebGPU', (page) => wllama(page, 999)))],
+  ];
+}
+
+for (const name of chosen(BROWSERS)) {
+  const side = await open(name);
+  const rows = await operators(side);
+  const decoded = await models(side);
+  await side.close();
+  const head = ['ms', 'Mantissa', 'onnxruntime-web, batch', 'onnxruntime-web, each read', 'quotient'];
+  console.log(`\n### ${name}\n\n${table([head, ...rows])}\n`);
+  console.log(table([['the default model', 'decode, tok/s'], ...decoded]));
+}
+// A browser that hangs must not hold the run up.
+process.exit(0);

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::formats::{self, FormatRef};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::model::{Message, Model, ModelConfig, Progress, Session, SessionOptions, Stage};
+use crate::ops::kv;
 use crate::platform::BlobSource;
 
 /// A loaded model, its conversation, and the device that they are on.
@@ -39,6 +40,11 @@ struct LoadOptions {
 impl LoadOptions {
     fn session(&self) -> JsResult<SessionOptions> {
         let kv_cache = formats::by_name(self.kv_cache.as_deref().unwrap_or("f32"))?;
+        // Said before the weights are uploaded.
+        if !kv::can_hold(kv_cache) {
+            let problem = format!("{} cannot be appended to; take f32, f16 or q8_0", kv_cache.name());
+            return Err(Thrown::invalid("kvCache", problem));
+        }
         Ok(SessionOptions { context: self.context, kv_cache, ..Default::default() })
     }
 }

@@ -1,17 +1,21 @@
 // From a click to the first token, and tokens per second: each browser beside the native program on
-// the same driver, in turns, in one run. The model comes from the browser's cache.
-//   MANTISSA_BIN=… MANTISSA_MODEL=… MANTISSA_LAVAPIPE_ICD=… MANTISSA_SWIFTSHADER_ICD=… \
-//     node web/bench/speed.mjs [chromium|firefox…]
-// Prints a line per measurement and a table of medians; BENCHMARKS.md quotes it.
-import { BROWSERS } from '../tests/browsers.mjs';
-import { native, open } from '../tests/package/context.mjs';
+// the same driver, in turns, in one run of a few minutes. The model comes from the browser's cache.
+//   node web/bench/speed.mjs [chromium|firefox…]
+// The native program is MANTISSA_BIN, else target/release/mantissa, else target/debug/mantissa.
+// Prints a line per measurement, then a table of medians for BENCHMARKS.md.
+import { chosen, median, prepare, table } from './here.mjs';
 
 const PROMPT = 'Why is the sky blue?';
 const TOKENS = 16;
+/** Turns for each browser, and the time after which no other begins. */
 const ROUNDS = 5;
+const LIMIT_MS = 150_000;
+const KEYS = ['load', 'first', 'prefill', 'rate'];
 
-const chosen = process.argv.slice(2);
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+prepare();
+// They want what was prepared.
+const { BROWSERS } = await import('../tests/browsers.mjs');
+const { native, open } = await import('../tests/package/context.mjs');
 
 async function inBrowser(page) {
   return page.evaluate(
@@ -45,34 +49,41 @@ async function natively(browser) {
   };
 }
 
-function show(name, { load, first, prefill, rate }) {
-  const seconds = [load, first, prefill].map((s) => s.toFixed(2).padStart(7));
-  console.log(`${name.padEnd(28)} ${seconds.join(' ')} ${rate.toFixed(2).padStart(7)}`);
-}
+const cells = (values) => KEYS.map((key) => values[key].toFixed(2));
 
-console.log(`${''.padEnd(28)}    load   first prefill   tok/s   (seconds from the click; prefill by itself)`);
-for (const name of chosen.length > 0 ? chosen : BROWSERS) {
+/** Both sides of a browser in turns; rows of the table. */
+async function measure(name) {
   const context = await open(name);
   const page = await context.page();
   const sides = { [name]: () => inBrowser(page), [`native, ${name}'s driver`]: () => natively(name) };
   const all = Object.fromEntries(Object.keys(sides).map((side) => [side, []]));
+  const end = Date.now() + LIMIT_MS;
   // The first load fills the cache and is not counted.
   await inBrowser(page);
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round === 0 || (round < ROUNDS && Date.now() < end); round++) {
     for (const [side, run] of Object.entries(sides)) {
       const got = await run();
       all[side].push(got);
-      show(side, got);
+      console.error(`${side}: ${KEYS.map((key) => `${key} ${got[key].toFixed(2)}`).join(', ')}`);
     }
   }
-  console.log(`\nmedians of ${ROUNDS}`);
-  const keys = ['load', 'first', 'prefill', 'rate'];
+  await context.close();
   const medians = Object.entries(all).map(([side, runs]) => [
     side,
-    Object.fromEntries(keys.map((key) => [key, median(runs.map((run) => run[key]))])),
+    Object.fromEntries(KEYS.map((key) => [key, median(runs.map((run) => run[key]))])),
+    runs.length,
   ]);
-  for (const [side, values] of medians) show(side, values);
   const [[, ours], [, theirs]] = medians;
-  console.log(`decode, browser over native: ${(ours.rate / theirs.rate).toFixed(2)}\n`);
-  await context.close();
+  return medians.map(([side, values, rounds], i) => [
+    side,
+    ...cells(values),
+    i === 0 ? (ours.rate / theirs.rate).toFixed(2) : '',
+    rounds,
+  ]);
 }
+
+const rows = [];
+for (const name of chosen(BROWSERS)) rows.push(...(await measure(name)));
+console.error(`native: ${process.env.MANTISSA_BIN}`);
+const head = ['', 'load, s', 'click to first token, s', 'prefill, s', 'decode, tok/s', 'browser / native', 'rounds'];
+console.log(table([head, ...rows]));

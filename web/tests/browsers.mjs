@@ -4,8 +4,8 @@
  * input is real input.
  */
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readFile } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 
@@ -71,6 +71,8 @@ async function launchFirefox() {
       browser: 'firefox',
       executablePath,
       headless: true,
+      // A busy machine takes long to start it.
+      timeout: 180_000,
       protocolTimeout: 600_000,
       env: { ...process.env, MOZ_DISABLE_GPU_SANDBOX: '1' },
       // Firefox has no call that sets the colour scheme of a page.
@@ -215,6 +217,22 @@ class ChromiumPage extends Page {
   async upload(selector, path) {
     await this.inner.setInputFiles(selector, path);
   }
+
+  paste() {
+    return this.press('Control+V');
+  }
+
+  /** Drags a file over the page, and drops it after `over()`. */
+  async drop(path, over) {
+    const session = await this.inner.context().newCDPSession(this.inner);
+    const data = { items: [], files: [path], dragOperationsMask: 1 };
+    const send = (type) => session.send('Input.dispatchDragEvent', { type, x: 300, y: 300, data });
+    await send('dragEnter');
+    await send('dragOver');
+    await over?.();
+    await send('drop');
+    await session.detach();
+  }
 }
 
 class FirefoxPage extends Page {
@@ -281,6 +299,32 @@ class FirefoxPage extends Page {
 
   async upload(selector, path) {
     await (await this.inner.$(selector)).uploadFile(path);
+  }
+
+  async paste() {
+    await this.inner.keyboard.down('Control');
+    await this.press('v');
+    await this.inner.keyboard.up('Control');
+  }
+
+  /** As in Chromium, by events of ours: WebDriver BiDi drags no files. */
+  async drop(path, over) {
+    const file = { name: basename(path), bytes: (await readFile(path)).toString('base64') };
+    const send = (type) =>
+      this.evaluate(
+        ({ type, name, bytes }) => {
+          const dataTransfer = new DataTransfer();
+          const content = Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0));
+          dataTransfer.items.add(new File([content], name));
+          const how = { dataTransfer, bubbles: true, cancelable: true };
+          document.elementFromPoint(300, 300).dispatchEvent(new DragEvent(type, how));
+        },
+        { type, ...file },
+      );
+    await send('dragenter');
+    await send('dragover');
+    await over?.();
+    await send('drop');
   }
 }
 

@@ -5,6 +5,7 @@ import { BROWSERS } from './browsers.mjs';
 import { open } from './package/context.mjs';
 import { faults } from './package/faults.mjs';
 import { kernels } from './package/kernels.mjs';
+import { kvCache } from './package/kv_cache.mjs';
 import { loading } from './package/loading.mjs';
 import { model } from './package/model.mjs';
 import { text } from './package/text.mjs';
@@ -20,6 +21,7 @@ for (const name of chosen) {
     describe('model', () => model(context));
     describe('loading', () => loading(context));
     describe('faults', () => faults(context));
+    describe('KV cache', () => kvCache(context));
     describe('kernels', () => kernels(context));
     describe('text', () => text(context));
   });

@@ -3,6 +3,7 @@
  * Faults are parameters of a file's address:
  *   break=N     the first answer ends after N bytes, as a connection that breaks
  *   truncate=N  every answer ends at byte N of the file, although all of it was promised
+ *   promise=N   N bytes are promised, whatever there is
  *   corrupt     a bit in the middle is another
  *   norange     ranges are ignored
  *   slow=N      N bytes per millisecond
@@ -80,7 +81,8 @@ function send(path, url, request, response, broken) {
     return void response.writeHead(416).end();
   }
   if (range) response.setHeader('Content-Range', `bytes ${start}-${last}/${size}`);
-  response.setHeader('Content-Length', last - start + 1);
+  const promised = Number(fault('promise') ?? last - start + 1);
+  response.setHeader('Content-Length', promised);
   response.writeHead(range ? 206 : 200);
   if (request.method === 'HEAD') return void response.end();
   let end = last + 1;
@@ -89,7 +91,7 @@ function send(path, url, request, response, broken) {
     broken.add(url.href);
     end = Math.min(end, start + Number(fault('break')));
   }
-  void stream(path, { start, end, size }, fault, response, last + 1);
+  void stream(path, { start, end, size }, fault, response, start + promised);
 }
 
 async function stream(path, { start, end, size }, fault, response, promised) {

@@ -4,6 +4,7 @@ import { after, before, describe } from 'node:test';
 import { BROWSERS } from './browsers.mjs';
 import { access } from './views/access.mjs';
 import { chat } from './views/chat.mjs';
+import { conversation } from './views/conversation.mjs';
 import { open } from './views/context.mjs';
 import { frame } from './views/frame.mjs';
 import { pages } from './views/pages.mjs';
@@ -19,6 +20,7 @@ for (const name of chosen) {
     describe('frame', () => frame(context));
     describe('pages', () => pages(context));
     describe('access', () => access(context));
+    describe('conversation', () => conversation(context));
     describe('chat', () => chat(context));
   });
 }

@@ -95,12 +95,17 @@ async function fetchAll(url: string, first: Store, options: DownloadOptions): Pr
       const outcome = await attempt(url, store, options);
       if (outcome === 'complete') return store;
       if (outcome === 'no-room') {
-        store = new MemoryStore();
+        store = await unkept(store);
         continue;
       }
     } catch (error) {
       if (error instanceof Failure) throw error;
-      if (isQuota(error)) quota(store, store.size);
+      if (isQuota(error)) {
+        // There was less room than the browser had said.
+        if (options.cache !== 'auto') quota(store, left(store), await room());
+        store = await unkept(store);
+        continue;
+      }
       problem = error;
     }
     failures = store.size > best ? 0 : failures + 1;
@@ -108,6 +113,18 @@ async function fetchAll(url: string, first: Store, options: DownloadOptions): Pr
     if (failures >= MAX_ATTEMPTS) giveUp(url, store, problem);
     await new Promise((resolve) => setTimeout(resolve, FIRST_PAUSE_MS * 2 ** failures));
   }
+}
+
+/** A store that keeps nothing, instead of one without room, whose open file is locked against other loads. */
+async function unkept(store: Store): Promise<Store> {
+  await store.reset();
+  await store.close();
+  return new MemoryStore();
+}
+
+/** Bytes that are missing, or that are there if it is not known. */
+function left({ meta, size }: Store): number {
+  return meta?.total === undefined ? size : meta.total - size;
 }
 
 function giveUp(url: string, store: Store, problem: unknown): never {
@@ -142,10 +159,11 @@ async function attempt(
   const length = response.headers.get('Content-Length');
   const encoded = response.headers.has('Content-Encoding');
   const total = length === null || encoded ? undefined : store.size + Number(length);
-  if (total !== undefined && !(await fits(store, total - store.size))) {
+  const left = store.kind === 'memory' ? Infinity : await room();
+  if (total !== undefined && total - store.size > left) {
     await response.body?.cancel();
     if (cache === 'auto') return 'no-room';
-    quota(store, total - store.size);
+    quota(store, total - store.size, left);
   }
   const meta: Meta = {
     url,
@@ -203,18 +221,18 @@ function refused(url: string, { status, statusText }: Response): never {
   fail({ code: 'http', message, status, url });
 }
 
-/** Whether the browser will let so many more bytes be kept. */
-async function fits(store: Store, bytes: number): Promise<boolean> {
-  if (store.kind === 'memory') return true;
+/** Bytes that the browser will let be kept besides what is there. */
+async function room(): Promise<number> {
   const { quota, usage } = await navigator.storage.estimate();
-  return quota === undefined || bytes <= quota - (usage ?? 0);
+  return quota === undefined ? Infinity : quota - (usage ?? 0);
 }
 
 function isQuota(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'QuotaExceededError';
 }
 
-function quota(store: Store, bytes: number): never {
-  const message = `this browser does not keep ${bytes} more bytes for this page (${store.kind})`;
-  fail({ code: 'quota', message, bytes });
+function quota(store: Store, bytes: number, limit: number): never {
+  const place = `this browser keeps no ${bytes} more bytes for this page (${store.kind})`;
+  const message = `${place}; remove kept models, or choose the cache "none"`;
+  fail({ code: 'quota', message, bytes, ...(limit < Infinity ? { limit } : {}) });
 }

@@ -46,6 +46,21 @@ export async function open(name) {
             return { ...error, name: error.name, message: error.message, code: error.code };
           }
         };
+        /** Beats on the page's thread; the function that it gives ends it, with its longest pause in ms. */
+        window.heartbeat = () => {
+          let [last, longest, timer] = [performance.now(), 0, 0];
+          const beat = () => {
+            const now = performance.now();
+            [last, longest] = [now, Math.max(longest, now - last)];
+            timer = setTimeout(beat, 4);
+          };
+          beat();
+          return () => {
+            beat();
+            clearTimeout(timer);
+            return longest;
+          };
+        };
       });
       return page;
     },
@@ -56,11 +71,28 @@ export async function open(name) {
   };
 }
 
-/** What the native program answers on the driver that this browser's WebGPU runs on. */
+/** Workers that the page starts from here on run `patch` before their own script. */
+export function patchWorkers(page, patch) {
+  return page.evaluate((patch) => {
+    const Original = Worker;
+    const module = (source) => URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+    const first = module(patch);
+    window.Worker = class extends Original {
+      constructor(url, options) {
+        const imports = [first, url].map((from) => `import ${JSON.stringify(String(from))};`);
+        super(module(imports.join('')), options);
+      }
+    };
+    window.unpatch = () => (window.Worker = Original);
+  }, patch);
+}
+
+/** What the native program answers on the driver that this browser's WebGPU runs on, of the default model if `flags` name none. */
 export async function native(browser, prompt, ...flags) {
   const driver = browser === 'chromium' ? 'MANTISSA_SWIFTSHADER_ICD' : 'MANTISSA_LAVAPIPE_ICD';
   const env = { ...process.env, VK_ICD_FILENAMES: required(driver) };
-  const args = ['run', '--json', '--model', required('MANTISSA_MODEL'), '--prompt', prompt, ...flags];
+  const model = flags.includes('--model') ? [] : ['--model', required('MANTISSA_MODEL')];
+  const args = ['run', '--json', ...model, '--prompt', prompt, ...flags];
   const { stdout } = await promisify(execFile)(required('MANTISSA_BIN'), args, { env });
   return JSON.parse(stdout);
 }

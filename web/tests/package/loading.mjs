@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, test } from 'node:test';
-import { TINY } from './context.mjs';
+import { patchWorkers, TINY } from './context.mjs';
 
 const bytes = readFileSync(TINY);
 const SHA256 = createHash('sha256').update(bytes).digest('hex');
@@ -171,4 +171,56 @@ export function loading(context) {
     assert.equal(got[0].complete, false);
     assert.ok(got[0].bytes > 0);
   });
+
+  test('a file beyond the quota is refused before it comes, and the next load works', async () => {
+    // More than any browser grants.
+    const promised = 2 ** 50;
+    const got = await page.evaluate(async (promised) => {
+      const url = `/files/tiny.gguf?promise=${promised}`;
+      const refused = {};
+      for (const cache of ['opfs', 'cache-storage']) {
+        refused[cache] = await failure(() => Mantissa.load(url, { cache }));
+      }
+      const kept = await Mantissa.cache.list();
+      const model = await Mantissa.load('/files/tiny.gguf', { cache: 'opfs' });
+      const { tokens } = await model.complete('hello', { maxTokens: 2 }).result;
+      await model.dispose();
+      return { refused, kept, tokens };
+    }, promised);
+    for (const error of Object.values(got.refused)) {
+      assert.equal(error.code, 'quota', error.message);
+      assert.equal(error.bytes, promised);
+      assert.ok(error.limit > 0 && error.limit < promised, `${error.limit}`);
+    }
+    assert.deepEqual(got.kept, []);
+    assert.equal(got.tokens, 2);
+  });
+
+  for (const [what, patch, limit] of [
+    ['the browser says so', 'navigator.storage.estimate = async () => ({ quota: 1500, usage: 500 });', 1000],
+    ['a write fails', FULL, undefined],
+  ]) {
+    test(`without room, as ${what}, a file is used without being kept, or is an error if it was to be`, async () => {
+      await patchWorkers(page, patch);
+      const free = await attempt('', { sha256: SHA256 });
+      assert.equal(free.code, 'none', free.message);
+      assert.deepEqual(free.cache, []);
+      const strict = await attempt('', { cache: 'opfs' });
+      assert.equal(strict.code, 'quota', strict.message);
+      if (limit) assert.deepEqual([strict.bytes, strict.limit], [bytes.length, limit]);
+      else assert.ok(strict.bytes > 0 && strict.bytes <= bytes.length && strict.limit > 0);
+      await page.evaluate(() => unpatch());
+      const after = await attempt('', { sha256: SHA256 });
+      assert.deepEqual([after.code, after.text], ['none', free.text]);
+      assert.deepEqual(after.cache.map((c) => [c.kind, c.complete]), [['opfs', true]]);
+    });
+  }
 }
+
+/** The disk is full after some bytes, although there was room. */
+const FULL = `
+  const { write } = FileSystemSyncAccessHandle.prototype;
+  FileSystemSyncAccessHandle.prototype.write = function (bytes, how) {
+    if (how.at + bytes.length > 50_000) throw new DOMException('full', 'QuotaExceededError');
+    return write.call(this, bytes, how);
+  };`;

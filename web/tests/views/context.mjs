@@ -8,6 +8,10 @@ import { serve } from '../server.mjs';
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 const DEMO = join(ROOT, 'web/demo/dist');
 
+/** A model of a few weights, and a file that is none. */
+export const TINY = join(ROOT, 'tests/golden/models/tied_q4_1.gguf');
+export const NO_MODEL = join(ROOT, 'web/package.json');
+
 /** The views: where each is, and its heading. */
 export const VIEWS = {
   chat: { at: '#/chat', heading: 'A language model on your own GPU' },
@@ -23,7 +27,7 @@ export async function open(name) {
   if (!existsSync(DEMO)) throw new Error(`${DEMO} is not there; npm run build --prefix web/demo makes it`);
   const model = process.env.MANTISSA_MODEL;
   if (!model) throw new Error('MANTISSA_MODEL is not set; cargo xtask test sets it');
-  const files = { 'model.gguf': model, 'page.gguf': join(ROOT, 'web/package.json') };
+  const files = { 'model.gguf': model, 'tiny.gguf': TINY, 'page.gguf': NO_MODEL };
   const server = await serve({ folders: { demo: DEMO }, files });
   const browser = await launch(name);
   return {

@@ -94,14 +94,15 @@ export default function NoWebGpu() {
 
 const linuxFirst = onLinux();
 
+// Versions: MDN's browser-compat-data 8.1.9 (November 2026), api.GPU and api.WorkerNavigator.gpu.
 const ADVICE: Record<Exclude<Browser, 'other'>, ComponentChildren> = {
   chromium: (
     <>
-      <li>Version 113 or later on Windows, macOS and ChromeOS; 121 or later on Android 12 and later.</li>
+      <li>Version 113 or later on Windows, macOS and ChromeOS; 121 or later on Android.</li>
       <li>
-        On Linux it is switched on for some GPUs only{linuxFirst ? ' (this looks like Linux)' : ''}. Elsewhere,
-        set <code>chrome://flags/#enable-unsafe-webgpu</code> and <code>chrome://flags/#enable-vulkan</code> to
-        Enabled, and restart.
+        On Linux{linuxFirst ? ' (this looks like Linux)' : ''} version 144 or later, with an Intel GPU of
+        generation 12 or later. With other GPUs, set <code>chrome://flags/#enable-unsafe-webgpu</code> and{' '}
+        <code>chrome://flags/#enable-vulkan</code> to Enabled, and restart.
       </li>
       <li>Settings, System: “Use graphics acceleration when available” must be on.</li>
       <li>
@@ -112,10 +113,13 @@ const ADVICE: Record<Exclude<Browser, 'other'>, ComponentChildren> = {
   ),
   firefox: (
     <>
-      <li>Version 141 or later on Windows, 145 or later on Macs with Apple silicon.</li>
       <li>
-        On Linux and Android{linuxFirst ? ' (this looks like Linux)' : ''}, and in extended support releases,
-        set <code>dom.webgpu.enabled</code> to true in <code>about:config</code>, and restart.
+        Version 141 or later on Windows; on Macs with Apple silicon 145 or later with macOS 26, 147 or later
+        with an older macOS; not on Macs with Intel processors.
+      </li>
+      <li>
+        On Linux{linuxFirst ? ' (this looks like Linux)' : ''} and Android it is not switched on yet: set{' '}
+        <code>dom.webgpu.enabled</code> to true in <code>about:config</code>, and restart.
       </li>
       <li>
         If there is WebGPU but no GPU, <code>about:support</code> says why, under Graphics;{' '}
