@@ -42,7 +42,8 @@ impl LoadOptions {
         let kv_cache = formats::by_name(self.kv_cache.as_deref().unwrap_or("f32"))?;
         // Said before the weights are uploaded.
         if !kv::can_hold(kv_cache) {
-            let problem = format!("{} cannot be appended to; take f32, f16 or q8_0", kv_cache.name());
+            let problem =
+                format!("{} cannot be appended to; take f32, f16 or q8_0", kv_cache.name());
             return Err(Thrown::invalid("kvCache", problem));
         }
         Ok(SessionOptions { context: self.context, kv_cache, ..Default::default() })
