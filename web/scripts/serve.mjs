@@ -54,7 +54,13 @@ const server = createServer((request, response) => {
   createReadStream(path, { start, end }).pipe(response);
 });
 
-server.listen(Number(port), '127.0.0.1', () => {
+// Another program may have the port: then any that is free.
+server.once('error', (error) => {
+  if (error.code !== 'EADDRINUSE') throw error;
+  server.listen(0, '127.0.0.1');
+});
+server.on('listening', () => {
   const query = process.env.MANTISSA_MODEL ? '?model=/model.gguf' : '';
   console.log(`http://localhost:${server.address().port}/${query}`);
 });
+server.listen(Number(port), '127.0.0.1');
