@@ -63,7 +63,7 @@ impl Repacked {
                 d * self.five_bit_code(row, c, j) as f32 + m
             }
             "q8_0" => {
-                let byte = self.word(0, 8, row, c, j / 4).to_le_bytes()[j % 4];
+                let byte = self.word(0, 8, row, c, j / 8 * 2 + j % 2).to_le_bytes()[j % 8 / 2];
                 self.half_word_scale(1, row, c) * f32::from(byte as i8)
             }
             _ => panic!("{name} has no model here: add one"),

@@ -4,11 +4,12 @@ use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
 use mantissa::ops::quantize::{can_encode, group};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-const LIB: [&str; 4] = [
+const LIB: [&str; 5] = [
     include_str!("../../shaders/lib/vec8.wgsl"),
     include_str!("../../shaders/lib/layout.wgsl"),
     include_str!("../../shaders/lib/f32_bits.wgsl"),
     include_str!("../../shaders/lib/round.wgsl"),
+    include_str!("../../shaders/lib/integers.wgsl"),
 ];
 
 /// The least that an operation gives to a format part. A part that names a buffer, or anything

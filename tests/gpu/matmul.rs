@@ -155,8 +155,14 @@ fn check(gpu: &Gpu, format: FormatRef, s: Shape) -> Outcome {
 /// machine would do it.
 fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
+    // Larger tiles of other machines take drivers long to compile, and decode no other way.
+    let thorough = ["f32", "q4_1", "q6_k"].contains(&format.name());
     for caps in machines(gpu) {
-        for m in [1, 2, 3, 7, 8, 9, 16, 33, 128] {
+        let rows: &[usize] = match caps == gpu.caps() || thorough {
+            true => &[1, 2, 3, 7, 8, 9, 16, 33, 128],
+            false => &[1, 3],
+        };
+        for &m in rows {
             check(gpu, format, Shape::of(caps, format, m, 67, k))?;
         }
         // One block, one row; one past a workgroup's rows.
@@ -170,7 +176,7 @@ fn long(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 11_008usize.next_multiple_of(format.block_len());
     for caps in machines(gpu) {
         check(gpu, format, Shape::of(caps, format, 1, 35, k))?;
-        check(gpu, format, Shape::of(caps, format, 5, 17, k))?;
+        check(gpu, format, Shape::of(caps, format, 3, 17, k))?;
     }
     check(
         gpu,
@@ -351,7 +357,7 @@ fn rows_are_apart(gpu: &Gpu) -> Outcome {
 fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
     for caps in machines(gpu) {
-        for m in [1, 5] {
+        for m in [1, 3] {
             let whole = Shape { bias: true, accumulate: true, ..Shape::of(caps, format, m, 75, k) };
             let cut = Shape { shard_bytes: rows_of_bytes(format, 16, k), ..whole };
             check(gpu, format, cut)?;
