@@ -291,14 +291,16 @@ fn fused(
     compare(&what, &words(&y)?, &want)
 }
 
+/// Larger tiles take drivers long to compile, minutes where they have barriers: on the machine itself.
 fn norms(gpu: &Gpu) -> Outcome {
-    for format in ["q4_1", "q6_k", "f32"] {
-        let format = formats::by_name(format)?;
+    let large = [(9, 96), (17, 65)];
+    for (name, large) in [("q4_1", &large[..1]), ("q6_k", &[]), ("f32", &large[1..])] {
+        let format = formats::by_name(name)?;
         for caps in machines(gpu) {
-            for (m, k) in [(1, 576usize), (3, 64), (9, 96), (17, 65)] {
-                let k = k.next_multiple_of(format.block_len());
-                let shape = Shape::of(caps, format, m, 35, k);
-                fused(gpu, format, shape, true, None)?;
+            let large = if caps == gpu.caps() { large } else { &[] };
+            for &(m, k) in [(1, 576), (3, 64)].iter().chain(large) {
+                let k = usize::next_multiple_of(k, format.block_len());
+                fused(gpu, format, Shape::of(caps, format, m, 35, k), true, None)?;
             }
         }
     }
@@ -306,17 +308,16 @@ fn norms(gpu: &Gpu) -> Outcome {
 }
 
 fn gates(gpu: &Gpu) -> Outcome {
-    for format in ["q4_1", "q8_0", "f32"] {
-        let format = formats::by_name(format)?;
-        for caps in machines(gpu) {
-            for act in [Activation::Silu, Activation::Gelu] {
-                for (m, n) in [(1, 70), (5, 2), (17, 34)] {
-                    let shape = Shape::of(caps, format, m, n, 96);
-                    fused(gpu, format, shape, m == 1, Some(act))?;
-                    let cut = Shape { shard_bytes: rows_of_bytes(format, 16, 96), ..shape };
-                    fused(gpu, format, cut, true, Some(act))?;
-                }
-            }
+    let (silu, gelu) = (Activation::Silu, Activation::Gelu);
+    let all =
+        [("q4_1", silu, 17, 34), ("q4_1", gelu, 1, 70), ("q8_0", silu, 1, 2), ("f32", gelu, 3, 6)];
+    for (name, act, m, n) in all {
+        let format = formats::by_name(name)?;
+        for caps in machines(gpu).into_iter().filter(|caps| m <= 8 || *caps == gpu.caps()) {
+            let shape = Shape::of(caps, format, m, n, 96);
+            fused(gpu, format, shape, m == 1, Some(act))?;
+            let cut = Shape { shard_bytes: rows_of_bytes(format, 16, 96), ..shape };
+            fused(gpu, format, cut, m == 1, Some(act))?;
         }
     }
     Ok(())
