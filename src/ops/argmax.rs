@@ -40,7 +40,7 @@ pub fn workgroups((rows, cols): (usize, usize)) -> Result<Grid> {
     Ok([rows as u32, 1, 1])
 }
 
-/// Records `y[to + r] = argmax x[r, 0..cols]`, rows [`stride`](super::stride) of `cols` apart.
+/// Records `y[to + r] = argmax x[r, 0..cols]`, rows [`stride`] of `cols` apart.
 ///
 /// # Errors
 /// As [`workgroups`].

@@ -120,7 +120,7 @@ impl Tile {
 /// The grid for `rows` rows of W and `m` rows of x, K being `chunks` chunks.
 ///
 /// # Errors
-/// [`Error::Limit`](crate::Error::Limit) for a K so large that an invocation would loop too long.
+/// [`Error::Limit`] for a K so large that an invocation would loop too long.
 pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<Grid> {
     // A chunk and its four eights; in the end four values, and the others' sums, of each row of x
     // for each four rows of W, and of its squares.
@@ -192,7 +192,7 @@ pub fn record_fused(
 /// The same with a tile of one's own choice.
 ///
 /// # Errors
-/// As [`workgroups`]; [`Error::Shape`](crate::Error::Shape) for gates without their ups.
+/// As [`workgroups`]; [`Error::Shape`] for gates without their ups.
 pub fn record_tiled(
     plan: &mut PlanBuilder,
     tile: Tile,
@@ -248,7 +248,7 @@ fn variant(tile: &Tile, w: &Matrix, fused: Fused<'_>, accumulate: bool) -> Varia
 /// the result is rows of N floats.
 ///
 /// # Errors
-/// [`Error::Shape`](crate::Error::Shape) where the slices disagree; what the device says.
+/// [`Error::Shape`] where the slices disagree; what the device says.
 pub async fn matmul(
     gpu: &Gpu,
     format: FormatRef,

@@ -1,5 +1,5 @@
 //! Multiplication with int8 activations: y = x·Wᵀ (+ bias, gated activation, + what y holds), x in
-//! [`quantize_q8`](super::quantize_q8)'s bytes, W in a format of small integers.
+//! [`quantize_q8`]'s bytes, W in a format of small integers.
 //!
 //! Dot products within a chunk are exact, and each f32 operation between chunks is rounded by itself in
 //! a fixed order, so that [`twin`] gives the device's bits.

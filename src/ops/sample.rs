@@ -83,7 +83,7 @@ impl Choice {
     pub const WORDS: usize = size_of::<Self>() / 4;
 }
 
-/// Records y[to] = a token from `candidates`, a list of [`top_k`] of `width`; [`NOT_FINITE`] where the
+/// Records `y[to]` = a token from `candidates`, a list of [`top_k`] of `width`; [`NOT_FINITE`] where the
 /// best is not finite. `step` says which token of the context it is.
 ///
 /// # Errors
