@@ -4,7 +4,8 @@
 // once and decoded eight weights at a time in registers, for every row of x. TILE_M = 1 is the GEMV
 // of decoding; larger tiles are prefill. SPLIT lanes share the same rows, each taking every SPLIT-th
 // chunk, and add up in a fixed order: 1 where lanes are few (a CPU), more where they are many.
-// The values of x come through lib/x_subgroup.wgsl or lib/x_direct.wgsl.
+// The values of x come through lib/x_subgroup.wgsl or lib/x_direct.wgsl, the sums go out through
+// lib/way_out.wgsl.
 //
 // All of a lane's state has constant indices and so lies in registers; hence the written-out tiles.
 
@@ -22,11 +23,6 @@ override CODES: bool = false;
 // RMSNorm on the way in: x[m, k]·gain[k] / sqrt(mean(x[m, :]²) + eps), whose last factor waits for
 // the sum.
 override NORM: bool = false;
-// On the way out: a bias per column; rows 2i and 2i + 1 of W are gate and up of y[m, i] =
-// act(gate)·up; add to what is in y (a residual).
-override BIAS: bool = false;
-override GLU: bool = false;
-override ACCUMULATE: bool = false;
 
 // Strides of x count vec4s. The shard holds rows first_row .. first_row + rows of W.
 struct Params {
@@ -210,7 +206,7 @@ fn end_quad(q: ptr<function, Quad>, scale: Rows, offset: Rows) {
     }
 }
 
-// Adds up what SPLIT lanes have of the same rows; the first of them gets the sum.
+// Adds up what SPLIT lanes have of the same rows, in a fixed order; the first of them gets the sum.
 fn join(own: vec4<f32>, lane: u32) -> vec4<f32> {
     if SPLIT == 1u {
         return own;
@@ -227,39 +223,11 @@ fn join(own: vec4<f32>, lane: u32) -> vec4<f32> {
     return sum;
 }
 
-fn store(m: u32, n: u32, value: f32) {
-    let to = m * params.y_stride + params.y_at + n;
-    var sum = value;
-    if ACCUMULATE {
-        sum += y[to];
-    }
-    y[to] = sum;
-}
-
-// The product of rows m and n, n counted in the shard, before it goes out.
-fn finish(n: u32, value: f32, norm: f32) -> f32 {
-    var sum = row_scale(n) * value * norm;
-    if BIAS {
-        sum += bias[params.first_row + n];
-    }
-    return sum;
-}
-
-// Four neighbouring products.
-fn store4(m: u32, row: u32, value: vec4<f32>, norm: f32) {
-    for (var i = 0u; i < 4u; i++) {
-        let n = row + i;
-        if n >= params.rows {
-            return;
-        }
-        if !GLU {
-            store(m, params.first_row + n, finish(n, value[i], norm));
-        } else if i % 2u == 0u {
-            let gate = finish(n, value[i], norm);
-            let up = finish(n + 1u, value[i + 1u], norm);
-            store(m, (params.first_row + n) / 2u, activation(gate) * up);
-        }
-    }
+// The scales of four neighbouring rows of the shard.
+fn row_scales(row: u32) -> vec4<f32> {
+    let rows = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.rows - 1u));
+    return vec4<f32>(
+        row_scale(rows.x), row_scale(rows.y), row_scale(rows.z), row_scale(rows.w));
 }
 
 fn store_lane(own: Lane, m: u32, row: u32, lane: u32) {
@@ -273,12 +241,12 @@ fn store_lane(own: Lane, m: u32, row: u32, lane: u32) {
         let squares = join(vec4<f32>(share_sum(own.squares)), lane).x;
         norm = 1.0 / sqrt(squares / f32(params.cols) + params.eps);
     }
-    if m >= params.m || lane % SPLIT > 0u {
+    if lane % SPLIT > 0u {
         return;
     }
-    store4(m, row, a, norm);
+    store4(m, row, row_scales(row) * a * norm);
     if ROWS > 4u {
-        store4(m, row + 4u, b, norm);
+        store4(m, row + 4u, row_scales(row + 4u) * b * norm);
     }
 }
 

@@ -2,20 +2,16 @@
 // within a chunk are dot4I8Packed, exact; y is the f32 sum over the chunks of d·scale·Σ, and of m·Σx
 // where the format has a minimum.
 //
-// A lane owns 4 or 8 neighbouring rows of W and TILE_M of x; SPLIT lanes share the same rows, as in matmul. Every f32 operation is rounded by itself (lib/separate)
-// and their order is fixed: chunks part, part + SPLIT, ..; then the parts from the first. So the bits
-// are those of the CPU's twin, on every device, wherever they are finite.
+// A lane owns 4 or 8 neighbouring rows of W and TILE_M of x; SPLIT lanes share the same rows, as in
+// matmul. Every f32 operation is rounded by itself (lib/separate) and their order is fixed: chunks part,
+// part + SPLIT, ..; then the parts from the first (lib/way_out). So the bits are those of the CPU's twin,
+// on every device, wherever they are finite.
 
 override LANES: u32 = 64u;
 override SPLIT: u32 = 16u;
 override TILE_M: u32 = 1u;
 // Whether a lane owns eight rows of W, where loads of x are dear, or four.
 override EIGHT: bool = false;
-// On the way out, as in matmul: a bias per column; rows 2i and 2i + 1 of W are gate and up of y[m, i];
-// add to what is in y (a residual).
-override BIAS: bool = false;
-override GLU: bool = false;
-override ACCUMULATE: bool = false;
 
 // The shard holds rows first_row .. first_row + rows of W.
 struct Params {
@@ -39,38 +35,6 @@ fn load_word(i: u32) -> u32 {
 
 fn load_vec4(i: u32) -> vec4<u32> {
     return weights[i];
-}
-
-fn store(m: u32, n: u32, value: f32) {
-    let to = m * params.y_stride + params.y_at + n;
-    var sum = value;
-    if ACCUMULATE {
-        sum += y[to];
-    }
-    y[to] = sum;
-}
-
-fn with_bias(n: u32, value: f32) -> f32 {
-    if BIAS {
-        return value + bias[n];
-    }
-    return value;
-}
-
-// Four neighbouring products.
-fn store_four(m: u32, row: u32, value: vec4<f32>) {
-    for (var i = 0u; i < 4u; i++) {
-        if m >= params.m || row + i >= params.rows {
-            return;
-        }
-        let n = params.first_row + row + i;
-        if !GLU {
-            store(m, n, with_bias(n, value[i]));
-        } else if i % 2u == 0u {
-            let gate = with_bias(n, value[i]);
-            store(m, n / 2u, activation(gate) * with_bias(n + 1u, value[i + 1u]));
-        }
-    }
 }
 
 // A chunk of a row of x, as quantize_q8 leaves it.
@@ -115,22 +79,27 @@ fn add(sum: vec4<f32>, w: Four, x: Chunk) -> vec4<f32> {
     return sum + products + separate(least, params.opaque_zero);
 }
 
-// Adds up what the lanes that share rows have, and stores it.
-fn finish(m: u32, row: u32, lane: u32, own: vec4<f32>) {
-    let part = lane % SPLIT;
-    var sum = own;
-    if SPLIT > 1u {
-        partial[lane] = sum;
-        workgroupBarrier();
-        if part == 0u {
-            for (var i = 1u; i < SPLIT; i++) {
-                sum += partial[lane + i];
-            }
-        }
-        workgroupBarrier();
+// Adds up what SPLIT lanes have of the same rows, in a fixed order; the first of them gets the sum.
+fn join(own: vec4<f32>, lane: u32) -> vec4<f32> {
+    if SPLIT == 1u {
+        return own;
     }
-    if part == 0u {
-        store_four(m, row, sum);
+    partial[lane] = own;
+    workgroupBarrier();
+    var sum = own;
+    if lane % SPLIT == 0u {
+        for (var i = 1u; i < SPLIT; i++) {
+            sum += partial[lane + i];
+        }
+    }
+    workgroupBarrier();
+    return sum;
+}
+
+fn finish(m: u32, row: u32, lane: u32, own: vec4<f32>) {
+    let sum = join(own, lane);
+    if lane % SPLIT == 0u {
+        store4(m, row, sum);
     }
 }
 

@@ -18,7 +18,8 @@ pub(super) async fn matmul(
     let blocks = encoding::reference(format, &random.normals(n * k, 1.0), k)?;
     let x = random.normals(m * k, 1.0);
     let got = multiplying::matmul(gpu, format, &blocks, (n, k), &x).await?;
-    let exact = multiplying::reference(format, &blocks, (n, k), &x)?;
+    let codes = multiplying::Tile::choose(gpu.caps(), format, m).uses_codes(format);
+    let exact = multiplying::reference_by(format, &blocks, (n, k), &x, codes)?;
     let bounds = exact.into_iter().map(|(sum, size)| (sum, gamma(k + 2) * size));
     Ok(Outcome::near(&got, bounds))
 }

@@ -36,7 +36,7 @@ params! {
 /// The operation.
 pub static OP: Op = Op {
     name: "matmul",
-    parts: &[part!("ops/matmul.wgsl"), part!("lib/dot8.wgsl"), ACTIVATION, EXTEXP],
+    parts: &[part!("ops/matmul.wgsl"), part!("lib/dot8.wgsl"), WAY_OUT, ACTIVATION, EXTEXP],
     formats: &[""],
     reduces: false,
     bindings: &[
@@ -48,6 +48,9 @@ pub static OP: Op = Op {
     ],
     params: Params::INFO,
 };
+
+/// How sums go out, of this multiplication and of the one in bytes.
+pub(super) const WAY_OUT: Part = part!("lib/way_out.wgsl");
 
 /// The chunk of x by way of the subgroup, and without.
 const X_SUBGROUP: Part = part!("lib/x_subgroup.wgsl");
@@ -98,6 +101,11 @@ impl Tile {
                 Self { lanes, rows, m: most(8), share, ..tile }
             }
         }
+    }
+
+    /// Whether weights in this format are multiplied by their codes.
+    pub fn uses_codes(&self, format: FormatRef) -> bool {
+        self.codes && format.has_codes()
     }
 
     /// Rows of W in a workgroup.
@@ -201,10 +209,7 @@ pub fn record_tiled(
     fused: Fused<'_>,
     out: Output<'_>,
 ) -> Result<()> {
-    if fused.glu.is_some() && !w.rows.is_multiple_of(2) {
-        let (expected, got) = ("a row of gates for each of ups".into(), format!("{} rows", w.rows));
-        return Err(Error::Shape { op: "matmul", expected, got });
-    }
+    check_gates("matmul", w, fused.glu)?;
     let variant = variant(&tile, w, fused, out.accumulate);
     let (gain, eps) = fused.norm.unwrap_or((x, 0.0));
     for shard in &w.shards {
@@ -228,20 +233,43 @@ pub fn record_tiled(
 }
 
 fn variant(tile: &Tile, w: &Matrix, fused: Fused<'_>, accumulate: bool) -> Variant {
-    let flag = |on: bool| f64::from(u8::from(on));
-    let gelu = fused.glu == Some(Activation::Gelu);
     let constants = [
         ("TAIL", flag(has_tail(w.cols))),
-        ("CODES", flag(tile.codes && w.format.has_codes())),
+        ("CODES", flag(tile.uses_codes(w.format))),
         ("NORM", flag(fused.norm.is_some())),
-        ("BIAS", flag(fused.bias.is_some())),
-        ("GLU", flag(fused.glu.is_some())),
-        ("ACT", flag(gelu)),
+    ];
+    let variant = tile.variant().and(&constants);
+    way_out(variant, w, (fused.bias, fused.glu), accumulate).packed(w.format)
+}
+
+/// The constants of `lib/way_out.wgsl`, and of packed weights.
+pub(super) fn way_out(
+    variant: Variant,
+    w: &Matrix,
+    (bias, glu): (Option<&Buffer>, Option<Activation>),
+    accumulate: bool,
+) -> Variant {
+    variant.and(&[
+        ("BIAS", flag(bias.is_some())),
+        ("GLU", flag(glu.is_some())),
+        ("ACT", flag(glu == Some(Activation::Gelu))),
         ("ACCUMULATE", flag(accumulate)),
         ("ROW_TILE", w.tile as f64),
         ("EXACT", 0.0),
-    ];
-    tile.variant().and(&constants).packed(w.format)
+    ])
+}
+
+fn flag(on: bool) -> f64 {
+    f64::from(u8::from(on))
+}
+
+/// Gates and ups are as many as each other.
+pub(super) fn check_gates(op: &'static str, w: &Matrix, glu: Option<Activation>) -> Result<()> {
+    if glu.is_none() || w.rows.is_multiple_of(2) {
+        return Ok(());
+    }
+    let (expected, got) = ("a row of gates for each of ups".into(), format!("{} rows", w.rows));
+    Err(Error::Shape { op, expected, got })
 }
 
 /// x·Wᵀ of host slices: x is rows of K floats, `blocks` is N rows of whole blocks of K weights;
@@ -270,27 +298,43 @@ pub async fn matmul(
     y.read(0, m * n).await
 }
 
-/// The same in f64 over the decoded weights, with Σ|x|·(|w| + 2·|o|) beside each result, o being the
-/// weight's offset ([`Format::offset`](formats::Format::offset)). It bounds the error of any order of
-/// summation, also of scales and offsets taken out of the sum: |w − o| + |o| is no more.
+/// The same in f64 over the decoded weights, with Σ|x·w| beside each result, which bounds the error
+/// of any order of summation.
 ///
 /// # Errors
 /// [`Error::Shape`] where `blocks` are not N rows of K weights.
 pub fn reference(
     format: FormatRef,
     blocks: &[u8],
+    shape: (usize, usize),
+    x: &[f32],
+) -> Result<Vec<(f64, f64)>> {
+    reference_by(format, blocks, shape, x, false)
+}
+
+/// The same, where the multiplication is by codes with Σ|x|·(|w| + 2·|o|) beside each result, o being
+/// the weight's offset ([`Format::offset`](formats::Format::offset)): scale and offset are then taken
+/// out of the sum, and the size of its terms is |w − o| + |o|, which is no more.
+///
+/// # Errors
+/// As [`reference`].
+pub fn reference_by(
+    format: FormatRef,
+    blocks: &[u8],
     (n, k): (usize, usize),
     x: &[f32],
+    codes: bool,
 ) -> Result<Vec<(f64, f64)>> {
     super::rows_of("matmul", x.len(), k)?;
     let w = decode_f64(format, blocks, (n, k))?;
     let offsets = formats::offsets(format, blocks, k);
+    let offset = |o: f32| if codes { 2.0 * f64::from(o).abs() } else { 0.0 };
     let cell = |(w, o): (&[f64], &[f32]), x: &[f32]| {
         let mut sums = (0.0, 0.0);
         for ((w, x), i) in w.iter().zip(x).zip(0..) {
             let x = f64::from(*x);
             sums.0 += w * x;
-            sums.1 += (w.abs() + 2.0 * f64::from(o[i / CHUNK]).abs()) * x.abs();
+            sums.1 += (w.abs() + offset(o[i / CHUNK])) * x.abs();
         }
         sums
     };

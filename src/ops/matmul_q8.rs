@@ -5,7 +5,7 @@
 //! a fixed order, so that [`twin`] gives the device's bits.
 
 use super::glu::{ACTIVATION, Activation};
-use super::matmul::Output;
+use super::matmul::{self, Output, WAY_OUT};
 use super::quantize_q8::{self, Chunk, SEPARATE};
 use super::{EXTEXP, Matrix, check_loop};
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ params! {
 /// The operation.
 pub static OP: Op = Op {
     name: "matmul_q8",
-    parts: &[part!("ops/matmul_q8.wgsl"), SEPARATE, ACTIVATION, EXTEXP],
+    parts: &[part!("ops/matmul_q8.wgsl"), SEPARATE, WAY_OUT, ACTIVATION, EXTEXP],
     formats: &[""],
     reduces: false,
     bindings: &[
@@ -125,11 +125,14 @@ pub fn record_tiled(
     out: Output<'_>,
 ) -> Result<()> {
     check_format(w.format)?;
-    let (bias, glu) = way_out;
-    if glu.is_some() && !w.rows.is_multiple_of(2) {
-        let (expected, got) = ("a row of gates for each of ups".into(), format!("{} rows", w.rows));
-        return Err(Error::Shape { op: "matmul_q8", expected, got });
-    }
+    matmul::check_gates("matmul_q8", w, way_out.1)?;
+    let variant = Variant::of(&[
+        ("LANES", tile.lanes as f64),
+        ("SPLIT", tile.split as f64),
+        ("TILE_M", tile.m as f64),
+        ("EIGHT", f64::from(u8::from(tile.rows == 8))),
+    ]);
+    let variant = matmul::way_out(variant, w, way_out, out.accumulate).packed(w.format);
     for shard in &w.shards {
         let params = Params {
             rows: shard.layout.rows as u32,
@@ -139,22 +142,9 @@ pub fn record_tiled(
             y_at: out.at as u32,
             ..Params::of(shard)
         };
-        let flag = |on: bool| f64::from(u8::from(on));
-        let variant = Variant::of(&[
-            ("LANES", tile.lanes as f64),
-            ("SPLIT", tile.split as f64),
-            ("TILE_M", tile.m as f64),
-            ("EIGHT", flag(tile.rows == 8)),
-            ("ACCUMULATE", flag(out.accumulate)),
-            ("BIAS", flag(bias.is_some())),
-            ("GLU", flag(glu.is_some())),
-            ("ACT", flag(glu == Some(Activation::Gelu))),
-            ("ROW_TILE", w.tile as f64),
-            ("EXACT", 0.0),
-        ]);
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, m)?;
-        let buffers = [&shard.buffer, q8, bias.unwrap_or(q8), out.y];
-        plan.dispatch(&OP, variant.packed(w.format), &params, &buffers, grid)?;
+        let buffers = [&shard.buffer, q8, way_out.0.unwrap_or(q8), out.y];
+        plan.dispatch(&OP, variant.clone(), &params, &buffers, grid)?;
     }
     Ok(())
 }
