@@ -8,15 +8,20 @@ use crate::gpu::Gpu;
 use crate::ops::{dequantize as decoding, matmul as multiplying, quantize as encoding};
 use crate::ops::{matmul_q8 as multiplying_q8, quantize_q8 as rounding};
 
+/// N rows of K weights in their blocks, and M rows of x.
+fn operands(format: FormatRef, (m, n, k): (usize, usize, usize)) -> Result<(Vec<u8>, Vec<f32>)> {
+    let mut random = Random::new((n * k + m) as u64);
+    let blocks = encoding::reference(format, &random.normals(n * k, 1.0), k)?;
+    Ok((blocks, random.normals(m * k, 1.0)))
+}
+
 /// K products and K − 1 additions in any order (Higham, section 3.1), and one more for slack.
 pub(super) async fn matmul(
     gpu: &Gpu,
     format: FormatRef,
     (m, n, k): (usize, usize, usize),
 ) -> Result<Outcome> {
-    let mut random = Random::new((n * k + m) as u64);
-    let blocks = encoding::reference(format, &random.normals(n * k, 1.0), k)?;
-    let x = random.normals(m * k, 1.0);
+    let (blocks, x) = operands(format, (m, n, k))?;
     let got = multiplying::matmul(gpu, format, &blocks, (n, k), &x).await?;
     let codes = multiplying::Tile::choose(gpu.caps(), format, m).uses_codes(format);
     let exact = multiplying::reference_by(format, &blocks, (n, k), &x, codes)?;
@@ -30,9 +35,7 @@ pub(super) async fn matmul_q8(
     format: FormatRef,
     (m, n, k): (usize, usize, usize),
 ) -> Result<Outcome> {
-    let mut random = Random::new((n * k + m) as u64);
-    let blocks = encoding::reference(format, &random.normals(n * k, 1.0), k)?;
-    let x = random.normals(m * k, 1.0);
+    let (blocks, x) = operands(format, (m, n, k))?;
     let got = multiplying_q8::matmul_q8(gpu, format, &blocks, (n, k), &x).await?;
     let tile = multiplying_q8::Tile::choose(gpu.caps().class, m);
     let want = multiplying_q8::twin(format, &blocks, (n, k), &x, tile.split)?;
