@@ -22,7 +22,7 @@ pub fn trials() -> Vec<(String, Case)> {
 /// SiLU's argument is the gate itself; GELU's has 8 roundings, its constants' among them, of terms
 /// of one sign. Below 2^−126 s may be zero, which the floor covers, and GELU's reference
 /// 1 + tanh cancels there, leaving 2^−53.
-fn tolerance(gate: f32, up: f32, exact: f64, activation: Activation) -> f64 {
+pub fn tolerance(gate: f32, up: f32, exact: f64, activation: Activation) -> f64 {
     let g = f64::from(gate);
     let (z, argument, cancelled) = match activation {
         Activation::Silu => (g, 0.0, 0.0),
