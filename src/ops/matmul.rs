@@ -317,7 +317,7 @@ pub fn reference(
 /// out of the sum, and the size of its terms is |w − o| + |o|, which is no more.
 ///
 /// # Errors
-/// As [`reference`].
+/// As [`reference()`].
 pub fn reference_by(
     format: FormatRef,
     blocks: &[u8],
