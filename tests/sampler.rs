@@ -216,6 +216,18 @@ fn a_seed_decides_everything() {
     assert_eq!(draw(42)[..16], FROZEN);
 }
 
+#[test]
+fn a_place_has_its_own_number() {
+    let draw = |sampler: &mut Sampler| sampler.sample(&mut LOGITS.to_vec(), &[]).unwrap();
+    let mut sampler = Sampler::new(plain(42)).unwrap();
+    for place in [3, 15, 0, 3, 7] {
+        sampler.seek(place);
+        assert_eq!(draw(&mut sampler), FROZEN[place], "{place}");
+    }
+    // What follows is the next place's.
+    assert_eq!(draw(&mut sampler), FROZEN[8]);
+}
+
 const FROZEN: [u32; 16] = [10, 11, 5, 7, 3, 1, 4, 11, 10, 3, 5, 11, 11, 7, 10, 1];
 
 #[test]

@@ -184,6 +184,11 @@ impl Gpu {
         self.0.allocated.load(Ordering::Relaxed)
     }
 
+    /// Pipelines that were compiled for this device so far.
+    pub fn compiled_pipelines(&self) -> usize {
+        self.pipelines().len()
+    }
+
     /// The wgpu device, for programs that share it.
     pub fn device(&self) -> &wgpu::Device {
         &self.0.device

@@ -126,6 +126,18 @@ impl PlanBuilder {
         Ok(Plan { gpu: self.gpu, label: self.label, dispatches, _arena: arena })
     }
 
+    /// Compiles what is missing, and nothing else: a plan of the same dispatches is then built at once.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub async fn compile(&self) -> Result<()> {
+        for recorded in &self.recorded {
+            self.gpu.pipeline(recorded.op, &recorded.variant).await?;
+            pause().await;
+        }
+        Ok(())
+    }
+
     /// Builds the plan, runs it once and waits for it.
     ///
     /// # Errors

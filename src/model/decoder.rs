@@ -81,8 +81,8 @@ struct Recorded {
     _softmax: Option<Softmax>,
 }
 
-/// Activations: rows of floats, `ops::stride` of their width apart.
-#[derive(Debug)]
+/// Activations: rows of floats, `ops::stride` of their width apart. Clones are the same buffers.
+#[derive(Debug, Clone)]
 struct Scratch {
     step: Buffer,
     ids: Buffer,
@@ -130,6 +130,34 @@ impl Scratch {
             .await?,
             candidates: Buffer::new(gpu, "candidates", top_k::list_words(MAX_K)).await?,
         })
+    }
+
+    /// What is chosen by the logits of so many rows.
+    fn record_choice(
+        &self,
+        plan: &mut PlanBuilder,
+        (rows, vocabulary): (usize, usize),
+        head: Head,
+    ) -> Result<()> {
+        match head {
+            Head::None | Head::All => Ok(()),
+            Head::Last | Head::LogProbs => {
+                argmax::record(plan, &self.logits, (1, vocabulary), &self.ids, 0)
+            }
+            Head::Best => argmax::record(plan, &self.logits, (rows, vocabulary), &self.best, 0),
+            Head::Drawn(width, _) => {
+                let shape = (vocabulary, width);
+                top_k::record(plan, &self.logits, shape, &self.lists, &self.candidates)?;
+                let uniforms = (&self.step, &self.choice);
+                sample::record(plan, uniforms, (&self.candidates, width), &self.ids, 0)
+            }
+        }
+    }
+
+    fn record_log_softmax(&self, plan: &mut PlanBuilder, log_softmax: &Softmax) -> Result<()> {
+        let log_sum_exp = Some(&self.log_sum);
+        let tensors = Tensors { x: &self.logits, mask: None, y: &self.log_probs, log_sum_exp };
+        log_softmax.record(plan, &tensors)
     }
 }
 
@@ -251,7 +279,10 @@ impl Decoder {
             self.plans.clear();
         }
         let attention = self.attention(rows).await?;
-        let softmax = if head.log_probs() { Some(self.log_softmax().await?) } else { None };
+        let softmax = match head.log_probs() {
+            true => Some(log_softmax(&self.gpu, self.config.vocabulary).await?),
+            false => None,
+        };
         let recorded = self.record(rows, head, &attention, softmax.as_ref())?;
         let plan = Arc::new(recorded.build(progress).await?);
         if self.plans.len() >= MAX_PLANS {
@@ -260,6 +291,22 @@ impl Decoder {
         let recorded = Recorded { plan: plan.clone(), _attention: attention, _softmax: softmax };
         self.plans.insert((rows, head), recorded);
         Ok(plan)
+    }
+
+    /// Compiles the kernels that choose a token by `head`, and none of the layers'. The future borrows
+    /// nothing: steps may run meanwhile.
+    pub fn compile_choice(&self, head: Head) -> impl Future<Output = Result<()>> + use<> {
+        let (gpu, scratch, vocabulary) =
+            (self.gpu.clone(), self.scratch.clone(), self.config.vocabulary);
+        async move {
+            let mut plan = PlanBuilder::new(&gpu, "choice");
+            scratch.record_choice(&mut plan, (1, vocabulary), head)?;
+            if head.log_probs() {
+                let log_softmax = log_softmax(&gpu, vocabulary).await?;
+                scratch.record_log_softmax(&mut plan, &log_softmax)?;
+            }
+            plan.compile().await
+        }
     }
 
     /// What all layers share of attention by `rows` rows.
@@ -279,12 +326,6 @@ impl Decoder {
         Attention::new(&self.gpu, shape, self.cache.shape, options).await
     }
 
-    /// The logarithm of softmax over the vocabulary.
-    async fn log_softmax(&self) -> Result<Softmax> {
-        let options = softmax::Options { log: true, ..Default::default() };
-        Softmax::new(&self.gpu, (1, self.config.vocabulary), options).await
-    }
-
     fn record(
         &self,
         rows: usize,
@@ -301,9 +342,7 @@ impl Decoder {
         }
         self.record_head(&mut plan, rows, head)?;
         if let Some(log_softmax) = log_softmax {
-            let log_sum_exp = Some(&s.log_sum);
-            let tensors = Tensors { x: &s.logits, mask: None, y: &s.log_probs, log_sum_exp };
-            log_softmax.record(&mut plan, &tensors)?;
+            s.record_log_softmax(&mut plan, log_softmax)?;
         }
         Ok(plan)
     }
@@ -367,18 +406,7 @@ impl Decoder {
         let stride = ops::stride(vocabulary);
         let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
         record_matmul(plan, self.weights.head(), normed, Fused::default(), out)?;
-        match head {
-            Head::None | Head::All => Ok(()),
-            Head::Last | Head::LogProbs => {
-                argmax::record(plan, &s.logits, (1, vocabulary), &s.ids, 0)
-            }
-            Head::Best => argmax::record(plan, &s.logits, (rows, vocabulary), &s.best, 0),
-            Head::Drawn(width, _) => {
-                top_k::record(plan, &s.logits, (vocabulary, width), &s.lists, &s.candidates)?;
-                let uniforms = (&s.step, &s.choice);
-                sample::record(plan, uniforms, (&s.candidates, width), &s.ids, 0)
-            }
-        }
+        s.record_choice(plan, (rows, vocabulary), head)
     }
 
     /// Rows of x as they are, rounded where that is wanted.
@@ -425,6 +453,12 @@ struct Normed<'a> {
     x: (&'a Buffer, usize, usize),
     norm: Option<(&'a Buffer, f32)>,
     q8: Option<&'a Buffer>,
+}
+
+/// The logarithm of softmax over the vocabulary.
+async fn log_softmax(gpu: &Gpu, vocabulary: usize) -> Result<Softmax> {
+    let options = softmax::Options { log: true, ..Default::default() };
+    Softmax::new(gpu, (1, vocabulary), options).await
 }
 
 fn record_linear(

@@ -61,6 +61,13 @@ impl Default for GenerateOptions {
     }
 }
 
+impl GenerateOptions {
+    /// What a step computes for an answer by these. Errors: the sampler's options.
+    pub(super) fn head(&self) -> Result<Head> {
+        Ok(Chooser::new(&self.sampler)?.head(self.log_probs.is_some()))
+    }
+}
+
 /// Why a generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
@@ -341,6 +348,7 @@ impl<'s> Generation<'s> {
         let id = match &mut self.chooser {
             Chooser::Best | Chooser::Drawn(_) => id,
             Chooser::Host(sampler) => {
+                sampler.seek(self.session.tokens.len());
                 sampler.sample_log_probs(&mut row, log_sum, &self.session.tokens)?
             }
         };
@@ -357,7 +365,11 @@ impl<'s> Generation<'s> {
         let result = StepResult::new(&self.session.decoder, head, rows);
         let staging = match self.free.pop() {
             Some(buffer) if buffer.size() >= 4 * result.words() as u64 => buffer,
-            _ => self.session.staging(result.words().max(self.options.lookup + 1)).await?,
+            _ => {
+                // No step has more rows than a chunk, however many tokens may be guessed.
+                let rows = 1 + self.options.lookup.min(self.session.chunk());
+                self.session.staging(result.words().max(rows)).await?
+            }
         };
         Ok((staging, result))
     }

@@ -31,9 +31,9 @@ pub struct SamplerOptions {
     pub repeat_penalty: f32,
     /// How many of the last tokens are recent; 0 penalises none.
     pub repeat_last_n: usize,
-    /// The same seed, logits and tokens give the same choices on every machine. What the device draws
-    /// depends on the seed and the place in the context alone, so it is not another where an answer is
-    /// cut; [`Sampler`] draws one number after the other.
+    /// The same seed, logits and tokens give the same choices on every machine. The number that a token
+    /// is drawn by depends on the seed and its place in the context alone, so it is not another where
+    /// an answer is cut.
     pub seed: u64,
 }
 
@@ -122,6 +122,13 @@ impl Sampler {
     /// The options that it was made with.
     pub fn options(&self) -> &SamplerOptions {
         &self.options
+    }
+
+    /// Goes to the random number for the token at this place in the context, counted from 0: what
+    /// comes next is drawn by it, whatever was drawn before.
+    pub fn seek(&mut self, place: usize) {
+        // A draw takes 64 bits, two words of the stream.
+        self.rng.set_word_pos(2 * place as u128);
     }
 
     /// Chooses a token from `logits` (`[vocabulary]`, changed by the penalty), where `recent` are all

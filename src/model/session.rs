@@ -126,16 +126,33 @@ impl Session {
         &tokens[same..]
     }
 
-    /// Compiles what decoding needs, before the first token is waited for.
+    /// Compiles what answers by these options need, before the first token is waited for.
     ///
     /// # Errors
-    /// What the device says.
-    pub async fn warm_up(&mut self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<()> {
+    /// [`Error::InvalidOption`] for the sampler's options; what the device says.
+    pub async fn warm_up(
+        &mut self,
+        options: &GenerateOptions,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<()> {
+        let head = options.head()?;
         let mut hear = |done, total| progress(Progress { stage: Stage::Compile, done, total });
-        self.decoder.plan(1, Head::Last, &mut hear).await?;
+        self.decoder.plan(1, head, &mut hear).await?;
         let rows = self.options.chunk;
         self.decoder.plan(rows, Head::None, &mut hear).await?;
         Ok(())
+    }
+
+    /// After [`warm_up`](Self::warm_up) by other options, compiles what choosing tokens by these needs
+    /// besides. The future borrows nothing: the session may answer meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for the sampler's options; the future's are what the device says.
+    pub fn warm_up_choice(
+        &self,
+        options: &GenerateOptions,
+    ) -> Result<impl Future<Output = Result<()>> + use<>> {
+        Ok(self.decoder.compile_choice(options.head()?))
     }
 
     /// Appends tokens and computes their keys and values.

@@ -4,6 +4,7 @@ use js_sys::{Array, Function};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
+use super::error::Thrown;
 use super::model::{Handle, teller};
 use super::{JsResult, from_json, to_json};
 use crate::error::{Error, Result};
@@ -12,9 +13,10 @@ use crate::model::{Finish, GenerateOptions, Model, SamplerOptions, Session, Stat
 /// Devices that may be lost during one answer. A driver that loses each one would go on for ever.
 const MAX_RECOVERIES: usize = 3;
 
+/// Settings of answers, as the page gives them.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct Options {
+pub(super) struct Options {
     max_tokens: Option<usize>,
     temperature: Option<f32>,
     top_k: Option<usize>,
@@ -23,6 +25,9 @@ struct Options {
     repeat_penalty: Option<f32>,
     repeat_last_n: Option<usize>,
     seed: Option<u64>,
+    /// Numbers, so that what is no count is refused by its name.
+    lookup: Option<f64>,
+    in_flight: Option<f64>,
 }
 
 impl Options {
@@ -38,6 +43,26 @@ impl Options {
             seed: self.seed.unwrap_or(greedy.seed),
         }
     }
+
+    /// As the library wants them, without the tokens that end an answer.
+    pub(super) fn plain(&self) -> JsResult<GenerateOptions> {
+        let default = GenerateOptions::default();
+        Ok(GenerateOptions {
+            max_tokens: self.max_tokens.unwrap_or(default.max_tokens),
+            sampler: self.sampler(),
+            lookup: count("lookup", self.lookup, 0)?.unwrap_or(default.lookup),
+            in_flight: count("inFlight", self.in_flight, 1)?.unwrap_or(default.in_flight),
+            ..default
+        })
+    }
+}
+
+/// A whole number of at least `least`.
+fn count(option: &str, value: Option<f64>, least: u32) -> JsResult<Option<usize>> {
+    let Some(value) = value else { return Ok(None) };
+    let fits = value.fract() == 0.0 && value >= f64::from(least) && value <= f64::from(u32::MAX);
+    let problem = || format!("{value}; it must be a whole number, {least} or more");
+    if fits { Ok(Some(value as usize)) } else { Err(Thrown::invalid(option, problem())) }
 }
 
 /// An answer so far.
@@ -67,6 +92,12 @@ impl Answer {
         let all = self.before.prefill_seconds + self.before.decode_seconds;
         all + self.stats.prefill_seconds + self.stats.decode_seconds - self.prefill_seconds()
     }
+
+    fn guessed(&self) -> [usize; 2] {
+        let of = |s: &Stats| [s.guessed_tokens, s.confirmed_tokens];
+        let ([a, b], [c, d]) = (of(&self.before), of(&self.stats));
+        [a + c, b + d]
+    }
 }
 
 #[derive(Serialize)]
@@ -81,6 +112,8 @@ struct Report<'a> {
     decode_seconds: f64,
     finish_reason: &'static str,
     recoveries: usize,
+    guessed_tokens: usize,
+    confirmed_tokens: usize,
 }
 
 #[wasm_bindgen(js_class = Model)]
@@ -96,7 +129,7 @@ impl Handle {
         page: Function,
         progress: Function,
     ) -> JsResult<String> {
-        let options: Options = from_json(&options)?;
+        let options = from_json::<Options>(&options)?.plain()?;
         self.stop.set(false);
         let taken = self.session.borrow_mut().take();
         // The Worker asks for one answer after the other.
@@ -112,6 +145,7 @@ impl Handle {
             Some(Finish::Context) => "context",
             Some(Finish::Failed) | None => "stopped",
         };
+        let [guessed_tokens, confirmed_tokens] = answer.guessed();
         to_json(&Report {
             text: &answer.text,
             token_ids: &answer.ids,
@@ -122,6 +156,8 @@ impl Handle {
             decode_seconds: answer.decode_seconds(),
             finish_reason,
             recoveries: answer.recoveries,
+            guessed_tokens,
+            confirmed_tokens,
         })
     }
 }
@@ -131,7 +167,7 @@ impl Handle {
         &self,
         session: &mut Session,
         prompt: &[u32],
-        options: &Options,
+        options: &GenerateOptions,
         answer: &mut Answer,
         page: &Function,
         progress: &Function,
@@ -145,6 +181,9 @@ impl Handle {
                     answer.recoveries += 1;
                     answer.before.prefill_seconds = answer.prefill_seconds();
                     answer.before.decode_seconds = answer.decode_seconds();
+                    let [guessed, confirmed] = answer.guessed();
+                    answer.before.guessed_tokens = guessed;
+                    answer.before.confirmed_tokens = confirmed;
                     answer.stats = Stats::default();
                     let gpu = self.new_gpu().await?;
                     session.rebuild(&gpu, &mut teller(progress)).await?;
@@ -163,7 +202,7 @@ impl Handle {
         model: &Model,
         session: &mut Session,
         new: &[u32],
-        options: &Options,
+        options: &GenerateOptions,
         answer: &mut Answer,
         page: &Function,
     ) -> Result<Option<Finish>> {
@@ -174,10 +213,9 @@ impl Handle {
             stream.push(id)?;
         }
         let options = GenerateOptions {
-            max_tokens: options.max_tokens.unwrap_or(256).saturating_sub(answer.ids.len()),
-            sampler: options.sampler(),
+            max_tokens: options.max_tokens.saturating_sub(answer.ids.len()),
             stop: tokenizer.end_of_generation().to_vec(),
-            ..Default::default()
+            ..options.clone()
         };
         let mut generation = session.generate(new, options);
         while !self.stop.get() && !generation.prepare().await? {}

@@ -10,11 +10,15 @@ use wasm_bindgen::prelude::*;
 
 use super::device::Device;
 use super::error::Thrown;
+use super::generate::Options;
 use super::{JsResult, from_json, to_json};
 use crate::error::{Error, Result};
 use crate::formats::{self, FormatRef};
 use crate::gpu::{Gpu, GpuOptions};
-use crate::model::{Message, Model, ModelConfig, Progress, Session, SessionOptions, Stage};
+use crate::model::{
+    GenerateOptions, Message, Model, ModelConfig, Progress, SamplerOptions, Session,
+    SessionOptions, Stage,
+};
 use crate::ops::kv;
 use crate::platform::BlobSource;
 
@@ -35,6 +39,8 @@ pub struct Handle {
 struct LoadOptions {
     context: Option<usize>,
     kv_cache: Option<String>,
+    /// What answers will need, where the page says.
+    sampling: Options,
 }
 
 impl LoadOptions {
@@ -66,7 +72,8 @@ pub(super) fn teller(page: &Function) -> impl FnMut(Progress) {
 #[wasm_bindgen(js_class = Model)]
 impl Handle {
     /// Loads what is in a file, and compiles what decoding needs. `progress` is called with a stage,
-    /// what is done, and of how much.
+    /// what is done, and of how much. The file may be anything that has a Blob's `size` and `slice`,
+    /// whose result has `arrayBuffer`.
     pub async fn load(
         device: &Device,
         name: String,
@@ -74,13 +81,15 @@ impl Handle {
         options: String,
         progress: Function,
     ) -> JsResult<Handle> {
-        let options = from_json::<LoadOptions>(&options)?.session()?;
+        let options: LoadOptions = from_json(&options)?;
+        let (answers, options) = (options.sampling.plain()?, options.session()?);
+        answers.sampler.validate()?;
         let file_bytes = file.size() as u64;
         let source = Arc::new(BlobSource::new(name, file));
         let mut tell = teller(&progress);
         let model = Model::load(&device.gpu, source, &mut tell).await?;
         let mut session = model.session(&options).await?;
-        session.warm_up(&mut tell).await?;
+        session.warm_up(&answers, &mut tell).await?;
         Ok(Self {
             gpu_options: device.options.clone(),
             model: RefCell::new(model),
@@ -88,6 +97,19 @@ impl Handle {
             stop: Cell::new(false),
             file_bytes,
         })
+    }
+
+    /// Compiles what drawing a token needs, if the load did not; answers may be made meanwhile.
+    #[wasm_bindgen(js_name = warmUpDrawing)]
+    pub async fn warm_up_drawing(&self) -> JsResult<()> {
+        let sampler = SamplerOptions::default();
+        let options = GenerateOptions { sampler, ..Default::default() };
+        // Where an answer has the session, what it needs is compiled for it.
+        let work = self.session.borrow().as_ref().map(|s| s.warm_up_choice(&options));
+        if let Some(work) = work {
+            work?.await?;
+        }
+        Ok(())
     }
 
     /// What it is, as JSON.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use libtest_mimic::Failed;
 use mantissa::gpu::{Buffer, Gpu, Without};
 use mantissa::model::{
-    Bytes, Cancel, GenerateOptions, LoadOptions, Model, OpTime, Progress, Session, SessionOptions,
-    Stage,
+    Bytes, Cancel, GenerateOptions, LoadOptions, Model, OpTime, Progress, SamplerOptions, Session,
+    SessionOptions, Stage,
 };
 use mantissa::{Error, wgpu};
 use pollster::block_on;
@@ -15,12 +15,13 @@ use pollster::block_on;
 use crate::support::{Case, Outcome, case};
 
 pub fn trials() -> Vec<(String, Case)> {
-    let all: [(&str, fn(&Gpu) -> Outcome); 7] = [
+    let all: [(&str, fn(&Gpu) -> Outcome); 8] = [
         ("a device of the program's is as good", shared_device),
         ("a device with too little is refused", poor_device),
         ("a buffer that cannot be storage is refused", foreign_buffer),
         ("a load can be given up between tensors", cancelled),
         ("a warm-up can be given up between pipelines", cancelled_compiling),
+        ("after a warm-up an answer compiles nothing", warm),
         ("a profile leaves the conversation as it was", profiled),
         ("memory is told by use", memory),
     ];
@@ -125,13 +126,51 @@ fn cancelled_compiling(gpu: &Gpu) -> Outcome {
         heard.push((step.stage, step.done));
         cancel.cancel();
     };
-    let result = block_on(cancel.during("loading", session.warm_up(&mut progress)));
+    let result = block_on(
+        cancel.during("loading", session.warm_up(&GenerateOptions::default(), &mut progress)),
+    );
     assert!(matches!(result, Err(Error::Cancelled { .. })), "{result:?}");
     assert_eq!(heard, [(Stage::Compile, 1)], "nothing more is compiled");
     let (mut done, mut total) = (0, 0);
-    block_on(session.warm_up(&mut |step| (done, total) = (step.done, step.total)))?;
+    let mut count = |step: Progress| (done, total) = (step.done, step.total);
+    block_on(session.warm_up(&GenerateOptions::default(), &mut count))?;
     assert!(done == total && total > 7, "{done} of {total}");
     assert_eq!(greedy(&mut session, &[1, 2, 3])?.len(), 8, "it goes on as if nothing had been");
+    Ok(())
+}
+
+/// Each way of choosing, warmed up with the rest or behind it; a device of its own each, since
+/// pipelines stay with the device.
+fn warm(gpu: &Gpu) -> Outcome {
+    let drawing = SamplerOptions::default();
+    let wide = SamplerOptions { top_k: 200, ..drawing.clone() };
+    let by_host = SamplerOptions { repeat_penalty: 1.1, ..drawing.clone() };
+    for (sampler, more) in [(SamplerOptions::greedy(), 0), (drawing, 1), (wide, 1), (by_host, 1)] {
+        let options = GenerateOptions { max_tokens: 3, sampler, ..Default::default() };
+        for behind in [false, true] {
+            let gpu = &another(gpu)?;
+            let mut session = session(gpu)?;
+            let first = if behind { GenerateOptions::default() } else { options.clone() };
+            block_on(session.warm_up(&first, &mut |_| {}))?;
+            let before = gpu.compiled_pipelines();
+            if behind {
+                block_on(session.warm_up_choice(&options)?)?;
+                assert!(gpu.compiled_pipelines() - before >= more, "{options:?}");
+            }
+            let before = gpu.compiled_pipelines();
+            block_on(async {
+                // Of a chunk's rows or of one; others may be multiplied by other kernels.
+                let mut generation = session.generate(&[1], options.clone());
+                while generation.next().await?.is_some() {}
+                Ok::<_, Error>(())
+            })?;
+            assert_eq!(gpu.compiled_pipelines(), before, "behind: {behind}, {options:?}");
+        }
+    }
+    let bad = SamplerOptions { temperature: -1.0, ..Default::default() };
+    let options = GenerateOptions { sampler: bad, ..Default::default() };
+    let refused = block_on(session(gpu)?.warm_up(&options, &mut |_| {}));
+    assert!(matches!(refused, Err(Error::InvalidOption { .. })), "{refused:?}");
     Ok(())
 }
 

@@ -80,6 +80,8 @@ function options(request: ChatCompletionRequest): GenerateOptions {
     minP: request.min_p,
     repeatPenalty: request.repeat_penalty,
     seed: request.seed,
+    lookup: request.lookup,
+    inFlight: request.in_flight,
     signal: request.signal,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

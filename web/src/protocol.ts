@@ -6,13 +6,13 @@ import type {
   ConformanceOptions,
   ConformanceRow,
   FormatInfo,
+  GenerateOptions,
   GenerationResult,
   LoadOptions,
   MemoryInfo,
   Message,
   ModelInfo,
   Progress,
-  SamplingOptions,
   SoftmaxAlgorithm,
   Stats,
   TensorInfo,
@@ -20,7 +20,7 @@ import type {
 
 /** Options of a load that can be sent. */
 export type PlainLoadOptions = Omit<LoadOptions, 'onProgress' | 'signal'>;
-export type PlainGenerateOptions = SamplingOptions & { maxTokens?: number };
+export type PlainGenerateOptions = Omit<GenerateOptions, 'signal' | 'onRecovery'>;
 
 export type PlainSource = { url: string } | { file: Blob; name: string };
 

@@ -45,6 +45,11 @@ export interface LoadOptions {
   /** Bytes of GPU memory that the model with its KV cache may take. */
   memoryLimit?: number;
   without?: Without;
+  /**
+   * How answers will choose their tokens: what they need is compiled while the model loads. If unset,
+   * that is the best token, and what drawing by the default settings needs follows behind `ready`.
+   */
+  sampling?: SamplingOptions;
 }
 
 /** A model by address (`https:` or relative to the page), or picked or dropped as a file. */
@@ -79,6 +84,14 @@ export interface GenerateOptions extends SamplingOptions {
   maxTokens?: number;
   /** Stops the answer; what came so far stands, and `finishReason` is `stopped`. */
   signal?: AbortSignal;
+  /**
+   * 0. Tokens that are guessed at a time from what followed the last ones before. The answer is the
+   * same; text that repeats the conversation comes faster, other text a little slower. Counts at
+   * `temperature` 0 without `repeatPenalty`.
+   */
+  lookup?: number;
+  /** 2. Tokens that may be on the device at once where the host chooses none; 1 waits for each. */
+  inFlight?: number;
   /** Hears how far the model is put onto a new device, where one is lost meanwhile. */
   onRecovery?: (progress: Progress) => void;
 }
@@ -111,6 +124,10 @@ export interface GenerationResult extends Stats {
   finishReason: FinishReason;
   /** Times that the device was lost and the answer went on on a new one. */
   recoveries: number;
+  /** Tokens that `lookup` guessed. */
+  guessedTokens: number;
+  /** Those of them that came. */
+  confirmedTokens: number;
 }
 
 /**
@@ -195,6 +212,9 @@ export interface ChatCompletionRequest {
   top_k?: number;
   min_p?: number;
   repeat_penalty?: number;
+  /** Ours: as in {@link GenerateOptions}. */
+  lookup?: number;
+  in_flight?: number;
   signal?: AbortSignal;
   stream_options?: { include_usage?: boolean };
 }

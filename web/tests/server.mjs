@@ -5,6 +5,7 @@
  *   truncate=N  every answer ends at byte N of the file, although all of it was promised
  *   promise=N   N bytes are promised, whatever there is
  *   corrupt     a bit in the middle is another
+ *   fickle      the same, from the second answer on
  *   norange     ranges are ignored
  *   slow=N      N bytes per millisecond
  *   status=N    this status and nothing else
@@ -91,11 +92,13 @@ function send(path, url, request, response, broken) {
     broken.add(url.href);
     end = Math.min(end, start + Number(fault('break')));
   }
-  void stream(path, { start, end, size }, fault, response, start + promised);
+  const flips = fault('corrupt') !== null || (fault('fickle') !== null && broken.has(url.href));
+  if (fault('fickle') !== null) broken.add(url.href);
+  const flipped = flips ? Math.floor(size / 2) : -1;
+  void stream(path, { start, end, flipped }, fault, response, start + promised);
 }
 
-async function stream(path, { start, end, size }, fault, response, promised) {
-  const flipped = fault('corrupt') === null ? -1 : Math.floor(size / 2);
+async function stream(path, { start, end, flipped }, fault, response, promised) {
   let at = start;
   if (end > start) {
     const file = createReadStream(path, { start, end: end - 1, highWaterMark: 1 << 18 });

@@ -250,7 +250,9 @@ impl Desk {
         model.chat_template()?;
         let context = Some(load.context.min(model.config().context));
         let mut session = model.session(&session_options(context, &load)?).await?;
-        cancel.during("loading", session.warm_up(&mut progress)).await?;
+        // Questions draw, by default.
+        let drawing = GenerateOptions { sampler: SamplerOptions::default(), ..Default::default() };
+        cancel.during("loading", session.warm_up(&drawing, &mut progress)).await?;
         Ok(Engine { load, device, session })
     }
 

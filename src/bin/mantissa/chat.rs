@@ -57,6 +57,17 @@ pub struct Args {
 /// Tokens that a conversation may take, where the user does not say and the model is made for them.
 const DEFAULT_CONTEXT: usize = 2048;
 
+impl Args {
+    /// As the library wants them, without the tokens that end an answer.
+    fn options(&self) -> GenerateOptions {
+        self.decoding.apply(GenerateOptions {
+            max_tokens: self.max_tokens,
+            sampler: self.sampling.options(),
+            ..Default::default()
+        })
+    }
+}
+
 /// What `--json` prints per answer.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -72,7 +83,7 @@ struct Report<'a> {
 pub async fn run(args: Args) -> Result<()> {
     interrupt::install();
     let mut engine = Engine::open(&args.gpu, &args.model).await?;
-    let session = engine.session(DEFAULT_CONTEXT).await?;
+    let session = engine.session(DEFAULT_CONTEXT, &args.options()).await?;
     let interactive = std::io::stdin().is_terminal();
     let messages = opening(args.system.as_deref());
     let mut chat = Chat { args, engine, session, messages };
@@ -183,13 +194,8 @@ impl Chat {
         let tokenizer = model.tokenizer()?;
         let tokens = tokenizer.encode_chat(&text)?;
         let new = self.session.keep_prefix(&tokens);
-        let options = GenerateOptions {
-            max_tokens: self.args.max_tokens,
-            sampler: self.args.sampling.options(),
-            stop: tokenizer.end_of_generation().to_vec(),
-            ..Default::default()
-        };
-        let options = self.args.decoding.apply(options);
+        let stop = tokenizer.end_of_generation().to_vec();
+        let options = GenerateOptions { stop, ..self.args.options() };
         let json = self.args.json;
         let mut show = |piece: &str| if json { Ok(()) } else { output::print(piece) };
         let answer = answer(tokenizer, &mut self.session, new, options, &mut show).await?;

@@ -64,12 +64,12 @@ impl Engine {
     }
 
     /// An empty conversation of at least `tokens` tokens, where the model is made for so many, that
-    /// is ready to decode.
-    pub async fn session(&mut self, tokens: usize) -> Result<Session> {
+    /// is ready to answer by these options.
+    pub async fn session(&mut self, tokens: usize, options: &GenerateOptions) -> Result<Session> {
         let start = Instant::now();
         let mut session = self.session_of(tokens).await?;
         let mut bar = LoadingBar::default();
-        session.warm_up(&mut |progress| bar.show(progress)).await?;
+        session.warm_up(options, &mut |progress| bar.show(progress)).await?;
         self.load_seconds += start.elapsed().as_secs_f64();
         Ok(session)
     }

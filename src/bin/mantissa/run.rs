@@ -107,16 +107,17 @@ pub async fn run(args: Args) -> Result<()> {
     let mut engine = Engine::open(&args.gpu, &args.model).await?;
     // Before the kernels are compiled: a prompt that does not work should say so at once.
     let tokens = prompt_tokens(&engine.model, &args)?;
-    let mut session = engine.session(tokens.len().saturating_add(args.max_tokens)).await?;
-    let tokenizer = engine.model.tokenizer()?;
     let options = GenerateOptions {
         max_tokens: args.max_tokens,
         sampler: args.sampling.options(),
-        stop: tokenizer.end_of_generation().to_vec(),
+        stop: engine.model.tokenizer()?.end_of_generation().to_vec(),
         log_probs: args.logprobs,
         ..Default::default()
     };
     let options = args.decoding.apply(options);
+    let most = tokens.len().saturating_add(args.max_tokens);
+    let mut session = engine.session(most, &options).await?;
+    let tokenizer = engine.model.tokenizer()?;
     let json = args.json;
     let mut show = |piece: &str| if json { Ok(()) } else { output::print(piece) };
     let answer = answer(tokenizer, &mut session, &tokens, options, &mut show).await?;

@@ -65,9 +65,18 @@ fn drawn(gpu: &Gpu) -> Outcome {
     expect("two seeds draw the same", &same, &false)
 }
 
-/// As a device that is lost, or a user who goes on, would cut it.
+/// As a device that is lost, or a user who goes on, would cut it; drawn by the device, and by the host,
+/// from all tokens and with a penalty.
 fn drawn_in_parts(gpu: &Gpu) -> Outcome {
-    let options = |n| GenerateOptions { sampler: sampler(40), ..options(n, 3) };
+    let penalised = SamplerOptions { repeat_penalty: 1.2, ..sampler(40) };
+    for sampler in [sampler(40), sampler(0), penalised] {
+        in_parts(gpu, &sampler)?;
+    }
+    Ok(())
+}
+
+fn in_parts(gpu: &Gpu, sampler: &SamplerOptions) -> Outcome {
+    let options = |n| GenerateOptions { sampler: sampler.clone(), ..options(n, 3) };
     let (want, _) = generate(&mut session(gpu, MODEL, 64)?, &PROMPT, options(20))?;
     let mut session = session(gpu, MODEL, 64)?;
     let mut generation = session.generate(&PROMPT, options(20));
@@ -81,7 +90,7 @@ fn drawn_in_parts(gpu: &Gpu) -> Outcome {
     generate(&mut session, &[], super::options(3, 2))?;
     session.truncate(kept);
     ids.extend(generate(&mut session, &[], options(13))?.0);
-    expect("ids", &ids, &want)
+    expect(&format!("ids by {sampler:?}"), &ids, &want)
 }
 
 fn guessing(max_tokens: usize, lookup: usize) -> GenerateOptions {
@@ -114,7 +123,7 @@ fn guessed(gpu: &Gpu) -> Outcome {
     for prompt in REPEATING.into_iter().chain([&PROMPT[..]]) {
         let (want, none) = count(&mut session(gpu, MODEL, 64)?, prompt, options(30, 2))?;
         expect("guesses without lookup", &none, &[0, 0])?;
-        for (lookup, chunk) in [(1, 64), (3, 64), (8, 4), (100, 64)] {
+        for (lookup, chunk) in [(1, 64), (3, 64), (8, 4), (100, 64), (usize::MAX, 64)] {
             let mut session = session(gpu, MODEL, chunk)?;
             let (mut ids, [made, came]) = count(&mut session, prompt, guessing(17, lookup))?;
             (all[0], all[1]) = (all[0] + made, all[1] + came);

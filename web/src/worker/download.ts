@@ -1,12 +1,11 @@
-/** From an address to a Blob: streamed, resumed, kept, and checked. */
+/** From an address to a file: streamed, resumed, kept, and checked; or left where it is. */
 import type { CacheKind, Progress } from '../types.js';
 import { fail, Failure } from './errors.js';
+import { RemoteFile } from './remote.js';
+import { MAX_ATTEMPTS, pause } from './retry.js';
 import { type Meta, openStore, type Store } from './store.js';
 import { MemoryStore } from './store_memory.js';
 
-/** Attempts in a row that bring no byte. */
-const MAX_ATTEMPTS = 4;
-const FIRST_PAUSE_MS = 150;
 /** Progress is told no more often than this. */
 const TELL_MS = 50;
 
@@ -25,13 +24,25 @@ export interface DownloadOptions {
   hasher: () => Hasher;
 }
 
-/** The file at `url`. Another load of the same address waits, and then finds it in the cache. */
-export async function download(url: string, options: DownloadOptions): Promise<Blob> {
+/**
+ * The file at `url`. Another load of the same address waits, and then finds it in the cache. What is
+ * kept nowhere is not downloaded, but read from its server, where that gives ranges; its hash is
+ * compared by {@link RemoteFile.finish}.
+ */
+export async function download(
+  url: string,
+  options: DownloadOptions,
+): Promise<Blob | RemoteFile> {
   return navigator.locks.request(`mantissa-download:${url}`, async () => {
     let store = await openStore(options.cache, url);
     try {
-      if (!store.meta?.complete) store = await fetchAll(url, store, options);
-      else tellCached(store, options.tell);
+      if (store.meta?.complete) tellCached(store, options.tell);
+      else if (store.kind !== 'memory') store = await fetchAll(url, store, options);
+      if (store.kind === 'memory') {
+        const remote = await RemoteFile.open(url, options);
+        if (remote) return remote;
+        store = await fetchAll(url, store, options);
+      }
       const meta = store.meta ?? { url, complete: true };
       const blob = await store.blob();
       await check(blob, meta, store, url, options);
@@ -84,9 +95,11 @@ export async function hash(blob: Blob, hasher: Hasher, tell: Tell): Promise<stri
   return hasher.digest();
 }
 
-/** Attempts until all is there, or several in a row have brought nothing. */
-async function fetchAll(url: string, first: Store, options: DownloadOptions): Promise<Store> {
-  let store = first;
+/**
+ * Attempts until all is there, or several in a row have brought nothing. Gives a store that keeps
+ * nothing, and is empty, where the browser has no room.
+ */
+async function fetchAll(url: string, store: Store, options: DownloadOptions): Promise<Store> {
   let best = store.size;
   let failures = 0;
   for (;;) {
@@ -94,24 +107,20 @@ async function fetchAll(url: string, first: Store, options: DownloadOptions): Pr
     try {
       const outcome = await attempt(url, store, options);
       if (outcome === 'complete') return store;
-      if (outcome === 'no-room') {
-        store = await unkept(store);
-        continue;
-      }
+      if (outcome === 'no-room') return unkept(store);
     } catch (error) {
       if (error instanceof Failure) throw error;
       if (isQuota(error)) {
         // There was less room than the browser had said.
         if (options.cache !== 'auto') quota(store, left(store), await room());
-        store = await unkept(store);
-        continue;
+        return unkept(store);
       }
       problem = error;
     }
     failures = store.size > best ? 0 : failures + 1;
     best = Math.max(best, store.size);
     if (failures >= MAX_ATTEMPTS) giveUp(url, store, problem);
-    await new Promise((resolve) => setTimeout(resolve, FIRST_PAUSE_MS * 2 ** failures));
+    await pause(failures);
   }
 }
 

@@ -8,12 +8,15 @@ import { conformance } from './conformance.js';
 import { download, hash, type Tell } from './download.js';
 import { fail } from './errors.js';
 import type { Context, Handlers } from './main.js';
+import { RemoteFile } from './remote.js';
 
 export class Engine {
   #ready: Promise<unknown> | undefined;
   #device: Promise<wasm.Device> | undefined;
   #model: wasm.Model | undefined;
   #info: ModelInfo | undefined;
+  /** What the model was read from, and is again on a new device. */
+  #source: Blob | RemoteFile | undefined;
   /** The end of the last answer: a conversation gives one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -48,16 +51,35 @@ export class Engine {
     this.#device = requestDevice(options);
     const device = await this.#device;
     const file = await this.#file(source, options, tell);
-    const { context, kvCache } = options;
-    const json = JSON.stringify({ context, kvCache });
-    this.#model = await wasm.Model.load(device, name, file, json, teller(tell));
+    const json = loadOptions(options);
+    this.#model = await this.#reading(file, async () => {
+      const model = await wasm.Model.load(device, name, file as Blob, json, teller(tell));
+      if (file instanceof RemoteFile) await file.finish();
+      return model;
+    });
     const adapter = await adapterInfo(device);
     this.#info = { name, ...JSON.parse(this.#model.info()), adapter } as ModelInfo;
     tell({ stage: 'ready', done: 1, total: 1, unit: 'steps', cached: false });
+    // What goes wrong here goes wrong again, and is told, where it is needed.
+    if (!options.sampling) void this.#model.warmUpDrawing().catch(() => {});
     return this.#info;
   }
 
-  async #file(source: PlainSource, options: PlainLoadOptions, tell: Tell): Promise<Blob> {
+  /** An error of the engine's says only that the file could not be read; the file says why. */
+  async #reading<T>(file: Blob | RemoteFile | undefined, work: () => Promise<T>): Promise<T> {
+    this.#source = file;
+    try {
+      return await work();
+    } catch (error) {
+      throw (file instanceof RemoteFile && file.takeFailure()) || error;
+    }
+  }
+
+  async #file(
+    source: PlainSource,
+    options: PlainLoadOptions,
+    tell: Tell,
+  ): Promise<Blob | RemoteFile> {
     const { cache = 'auto', sha256 } = options;
     const hasher = () => new wasm.Sha256();
     if ('url' in source) return download(source.url, { cache, sha256, tell, hasher });
@@ -85,7 +107,9 @@ export class Engine {
         const piece = (text: string, numbers: number[]) =>
           context.emit({ piece: text, stats: toStats(numbers) });
         const recovery = teller((progress) => context.emit({ progress }));
-        const json = await model.generate(ids, plain(options), piece, recovery);
+        const json = await this.#reading(this.#source, () =>
+          model.generate(ids, plain(options), piece, recovery),
+        );
         return JSON.parse(json) as GenerationResult;
       } finally {
         context.signal.removeEventListener('abort', stop);
@@ -103,9 +127,10 @@ export class Engine {
       this.#answer(() => this.#loaded().tokenize(prompt, true, parseSpecial), options, context),
     tokenize: ([text, special, parse]) => this.#loaded().tokenize(text, special, parse),
     detokenize: ([ids, special]) => this.#loaded().detokenize(ids, special),
-    embed: ([ids]) => this.#loaded().embed(ids),
+    embed: ([ids]) => this.#reading(this.#source, () => this.#loaded().embed(ids)),
     tensors: () => JSON.parse(this.#loaded().tensors()),
-    readTensor: ([name, maxValues]) => this.#loaded().readTensor(name, maxValues),
+    readTensor: ([name, maxValues]) =>
+      this.#reading(this.#source, () => this.#loaded().readTensor(name, maxValues)),
     memory: () => ({ gpuBytes: this.#loaded().gpuBytes(), wasmBytes: wasm.wasmBytes() }),
     destroyDevice: () => this.#loaded().destroy(),
     softmax: async ([x, { rows = 1, ...options }]) => {
@@ -146,6 +171,11 @@ function teller(tell: Tell) {
   };
 }
 
+function loadOptions({ context, kvCache, sampling }: PlainLoadOptions): string {
+  const json = JSON.stringify({ context, kvCache, sampling: {} });
+  return sampling ? json.replace('"sampling":{}', `"sampling":${plain(sampling)}`) : json;
+}
+
 /** Only what is set; a seed may be larger than a number can hold. */
 function plain({ seed, ...options }: PlainGenerateOptions): string {
   const json = JSON.stringify(options);
@@ -170,5 +200,7 @@ function stopped(promptTokens: number): GenerationResult {
     decodeSeconds: 0,
     finishReason: 'stopped',
     recoveries: 0,
+    guessedTokens: 0,
+    confirmedTokens: 0,
   };
 }

@@ -58,9 +58,11 @@ export async function openStore(kind: CacheKind, url: string): Promise<Store> {
 /** A name for an address that every file system takes. */
 export async function keyOf(url: string): Promise<string> {
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(url));
-  return Array.from(new Uint8Array(digest).subarray(0, 16), (byte) =>
-    byte.toString(16).padStart(2, '0'),
-  ).join('');
+  return hex(digest.slice(0, 16));
+}
+
+export function hex(digest: ArrayBuffer): string {
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 export function listed(meta: Meta, bytes: number, kind: CachedModel['kind']): CachedModel {

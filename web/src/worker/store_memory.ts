@@ -1,4 +1,7 @@
-/** A download that is not kept: browsers move large Blobs out of memory by themselves. */
+/**
+ * A download that is not kept, of a server without ranges: browsers move large Blobs out of memory by
+ * themselves, some of them.
+ */
 import type { Meta, Store } from './store.js';
 
 export class MemoryStore implements Store {

@@ -83,7 +83,7 @@ async fn start(args: &ModelArgs, gpu: &GpuArgs) -> Result<(Engine, Model)> {
     let engine = Engine::load(&gpu, args, None).await?;
     let clock = Instant::now();
     let mut session = engine.model.session(&engine.options).await?;
-    session.warm_up(&mut |_| {}).await?;
+    session.warm_up(&GenerateOptions::default(), &mut |_| {}).await?;
     let warm_up_seconds = clock.elapsed().as_secs_f64();
     let first_token_prompt = FIRST_PROMPT.min(session.context());
     let first_token_seconds = prompt(&mut session, first_token_prompt).await?;
