@@ -1,5 +1,7 @@
 //! What the distribution and rustup provide.
 
+use std::sync::OnceLock;
+
 use crate::shell::{Result, command, output, run, succeeds};
 
 /// Installs packages with apt-get, as root or through sudo.
@@ -10,15 +12,15 @@ pub fn apt_install(packages: &[&str]) -> Result<()> {
             packages.join(" ")
         ));
     }
-    let install = || {
-        let mut apt = apt_get()?;
-        run(apt.args(["install", "-y", "--no-install-recommends"]).args(packages))
-    };
-    // A fresh image has no package lists, an old one has stale ones: fetch them only if needed.
-    install().or_else(|_| {
-        run(apt_get()?.arg("update"))?;
-        install()
-    })
+    fetch_lists()?;
+    run(apt_get()?.args(["install", "-y", "--no-install-recommends"]).args(packages))
+}
+
+/// A fresh image has no package lists, an old one has stale ones, with which a browser of last year is
+/// installed: they are fetched before the first package that is missing.
+fn fetch_lists() -> Result<()> {
+    static FETCHED: OnceLock<Result<()>> = OnceLock::new();
+    FETCHED.get_or_init(|| run(apt_get()?.arg("update"))).clone()
 }
 
 /// Whether a shared library lies where programs look for it.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::shell::{Result, command, run, succeeds};
+use crate::shell::{Result, command, output, run, succeeds};
 use crate::system::apt_install;
 
 const PACKAGE: &str = "web";
@@ -20,17 +20,31 @@ fn ensure_node() -> Result<()> {
     }
 }
 
-/// Both browsers that the tests run in.
+/// Both browsers that the tests run in, and the first version of each that they are known to run in:
+/// Firefox ESR 140 finds no WebGPU adapter on Linux.
+const BROWSERS: [(&str, u32); 2] = [("chromium", 148), ("firefox-esr", 153)];
+
+/// Installs what is missing of them or too old.
 pub fn ensure_browsers() -> Result<()> {
     ensure_node()?;
-    for (package, program) in
-        [("chromium", "/usr/bin/chromium"), ("firefox-esr", "/usr/bin/firefox-esr")]
-    {
-        if !Path::new(program).exists() {
+    for (package, oldest) in BROWSERS {
+        if version(package) < Some(oldest) {
             apt_install(&[package])?;
+        }
+        match version(package) {
+            Some(there) if there >= oldest => {}
+            there => {
+                return Err(format!("{package} {oldest} is needed; apt-get brought {there:?}"));
+            }
         }
     }
     Ok(())
+}
+
+/// The major version of a browser from the distribution.
+fn version(package: &str) -> Option<u32> {
+    let said = output(command(&format!("/usr/bin/{package}")).arg("--version")).ok()?;
+    said.split_whitespace().find_map(|word| word.split('.').next()?.parse().ok())
 }
 
 /// `npm ci` in a folder, unless what is there was made from the same list.
