@@ -357,6 +357,18 @@ fn the_checkers_refuse_what_is_wrong() {
 }
 
 /// Subgroup operations stand in two parts, and no number in it is a subgroup's size.
+/// What `tests/gpu` leaves out on devices without f16 rests on this.
+#[test]
+fn no_kernel_computes_in_f16() {
+    on_every_kernel(|kernel| {
+        let half = |ty: &naga::Type| ty.inner.scalar().is_some_and(|scalar| scalar.width == 2);
+        match kernel.parse()?.types.iter().any(|(_, ty)| half(ty)) {
+            true => Err("has a type of 16 bits".into()),
+            false => Ok(()),
+        }
+    });
+}
+
 #[test]
 fn no_kernel_knows_a_subgroup_size() {
     let mut parts = HashSet::new();

@@ -73,8 +73,12 @@ const FORMAT_SUITES: &[Suite] = &[
     ("softmax", softmax::long_trials),
 ];
 
-/// What uses subgroups where a device has them, in all its forms at every size of theirs.
+/// What uses subgroups where a device has them, in all its forms at every size of theirs; all else is
+/// the same kernel with them and without (`tests/shaders.rs` knows the parts that name them).
 const WITH_SUBGROUPS: [&str; 3] = ["matmul", "rms_norm", "model"];
+
+/// What is tried without f16, which no kernel uses beyond the directive (`tests/shaders.rs` again).
+const WITHOUT_F16: [&str; 2] = ["softmax", "model"];
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -118,8 +122,13 @@ fn suites() -> impl Iterator<Item = Suite> {
 }
 
 fn on_device(device: &Device) -> Vec<Trial> {
-    let of_formats = FORMAT_SUITES.iter().copied().filter(|_| !device.masked);
-    trials_of(device, suites().chain(of_formats))
+    let of_formats = FORMAT_SUITES.iter().copied().filter(|_| !device.is_masked());
+    let changes = |(name, _): &Suite| match (device.has_f16(), device.has_subgroups()) {
+        (true, true) => true,
+        (false, _) => WITHOUT_F16.contains(name),
+        (_, false) => WITH_SUBGROUPS.contains(name),
+    };
+    trials_of(device, suites().chain(of_formats).filter(changes))
 }
 
 /// Subgroups of so many lanes, on devices that use them.

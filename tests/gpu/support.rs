@@ -39,8 +39,6 @@ pub fn gamma(n: usize) -> f64 {
 pub struct Device {
     /// As in the names of trials: `Vulkan/llvmpipe (subgroups off)`.
     pub label: String,
-    /// Whether any capability of the adapter is left unused.
-    pub masked: bool,
     options: GpuOptions,
     opened: Arc<OnceLock<Result<Gpu, String>>>,
 }
@@ -50,7 +48,17 @@ impl Device {
         let label = format!("{}{mask}", short_name(adapter));
         let adapter_name = Some(adapter.info.name.clone());
         let options = GpuOptions { adapter: adapter_name, without, ..GpuOptions::default() };
-        Self { label, masked: !mask.is_empty(), options, opened: Arc::default() }
+        Self { label, options, opened: Arc::default() }
+    }
+
+    /// Whether any capability of the adapter is left unused.
+    pub fn is_masked(&self) -> bool {
+        self.options.without != Without::default()
+    }
+
+    /// Whether kernels may use f16 where the adapter has it.
+    pub fn has_f16(&self) -> bool {
+        !self.options.without.f16
     }
 
     /// Whether kernels use subgroups where the adapter has them.
