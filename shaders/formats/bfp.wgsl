@@ -10,7 +10,7 @@ struct Block { q: Stream, e: vec2<u32> }
 fn load_block(row: u32, c: u32) -> Block {
     let q = load_stream(plane(0u) + slot(row, c, 1u) * MANTISSA_BITS, MANTISSA_BITS);
     let sharing = BLOCK / 8u;
-    let word = load_word(plane(1u) + slot(row, c, sharing));
+    let word = row_word(1u, row, c, sharing);
     // The first byte that is at least in part the chunk's.
     let first = word >> (c % sharing * 32u / BLOCK * 8u);
     if BLOCK == 16u {

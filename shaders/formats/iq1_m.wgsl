@@ -6,7 +6,7 @@
 struct Block { points: u32, high: u32, scales: vec2<f32> }
 
 fn load_block(row: u32, c: u32) -> Block {
-    let high = load_word(plane(1u) + slot(row, c, 2u)) >> (16u * (c & 1u));
+    let high = row_word(1u, row, c, 2u) >> (16u * (c & 1u));
     let shared_at = plane(2u) + 2u * slot(row, c, 8u);
     let front = load_word(shared_at);
     let back = load_word(shared_at + 1u);

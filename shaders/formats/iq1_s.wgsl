@@ -5,8 +5,8 @@
 struct Block { points: u32, high: u32, scale: f32 }
 
 fn load_block(row: u32, c: u32) -> Block {
-    let high = load_word(plane(1u) + slot(row, c, 2u)) >> (16u * (c & 1u));
-    let d = f16_half(load_word(plane(2u) + slot(row, c, 16u)), c / 8u);
+    let high = row_word(1u, row, c, 2u) >> (16u * (c & 1u));
+    let d = f16_half(row_word(2u, row, c, 16u), c / 8u);
     let scale = d * f32(2u * ((high >> 12u) & 7u) + 1u);
     return Block(load_word(plane(0u) + slot(row, c, 1u)), high, scale);
 }

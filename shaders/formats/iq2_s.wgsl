@@ -10,7 +10,7 @@ fn load_block(row: u32, c: u32) -> Block {
     let word = load_word(plane(1u) + 4u * slot(row, c, 8u) + (c & 7u) / 2u);
     let high = word >> (16u * (c & 1u));
     let s = vec2<u32>(high >> 8u, high >> 12u) & vec2<u32>(15u);
-    let d = f16_half(load_word(plane(2u) + slot(row, c, 16u)), c / 8u);
+    let d = f16_half(row_word(2u, row, c, 16u), c / 8u);
     return Block(load_word(at), high, load_word(at + 1u), d * (vec2<f32>(s) * 0.25 + 0.125));
 }
 

@@ -9,7 +9,7 @@ fn load_block(row: u32, c: u32) -> Block {
     let word = load_word(plane(1u) + 2u * slot(row, c, 8u) + (c & 7u) / 4u);
     let byte = word >> (8u * (c & 3u));
     let s = vec2<u32>(byte, byte >> 4u) & vec2<u32>(15u);
-    let d = f16_half(load_word(plane(2u) + slot(row, c, 16u)), c / 8u);
+    let d = f16_half(row_word(2u, row, c, 16u), c / 8u);
     return Block(load_word(at), load_word(at + 1u), d * (vec2<f32>(s) * 0.25 + 0.125));
 }
 

@@ -9,7 +9,7 @@ fn load_block(row: u32, c: u32) -> Block {
     let shared_at = plane(1u) + 3u * slot(row, c, 8u);
     let ninth = load_word(shared_at + (c & 7u) / 4u) >> (8u * (c & 3u));
     let s = (load_word(shared_at + 2u) >> (4u * (c & 7u))) & 15u;
-    let d = f16_half(load_word(plane(2u) + slot(row, c, 16u)), c / 8u);
+    let d = f16_half(row_word(2u, row, c, 16u), c / 8u);
     let scale = d * f32(2u * s + 1u);
     return Block(load_word(at), load_word(at + 1u), ninth, load_word(at + 2u), scale);
 }

@@ -6,7 +6,7 @@ struct Block { front: u32, back: u32, signs: u32, scale: f32 }
 fn load_block(row: u32, c: u32) -> Block {
     let at = plane(0u) + 3u * slot(row, c, 1u);
     let signs = load_word(at + 2u);
-    let d = f16_half(load_word(plane(1u) + slot(row, c, 16u)), c / 8u);
+    let d = f16_half(row_word(1u, row, c, 16u), c / 8u);
     let scale = d * (f32(signs >> 28u) * 0.5 + 0.25);
     return Block(load_word(at), load_word(at + 1u), signs, scale);
 }

@@ -13,7 +13,7 @@ fn load_block(row: u32, c: u32) -> Block {
         return Block(codes, 1.0, 1.0);
     }
     let sharing = max(SCOPE_LEN / 16u, 1u);
-    let pair = load_word(plane(1u) + slot(row, c, sharing));
+    let pair = row_word(1u, row, c, sharing);
     if SCOPE_LEN == 16u {
         return Block(codes, block_scale(pair & 0xffffu), block_scale(pair >> 16u));
     }

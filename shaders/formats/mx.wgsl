@@ -5,7 +5,7 @@ struct Block { codes: Stream, s: u32 }
 
 fn load_block(row: u32, c: u32) -> Block {
     let codes = load_stream(plane(0u) + slot(row, c, 1u) * code_width(), code_width());
-    let scales = load_word(plane(1u) + slot(row, c, 4u));
+    let scales = row_word(1u, row, c, 4u);
     return Block(codes, (scales >> (8u * (c & 3u))) & 255u);
 }
 

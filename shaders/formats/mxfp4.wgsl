@@ -4,7 +4,7 @@
 struct Block { q: vec4<u32>, e: u32 }
 
 fn load_block(row: u32, c: u32) -> Block {
-    let scales = load_word(plane(1u) + slot(row, c, 4u));
+    let scales = row_word(1u, row, c, 4u);
     return Block(load_vec4(plane(0u) / 4u + slot(row, c, 1u)), (scales >> (8u * (c & 3u))) & 255u);
 }
 

@@ -14,7 +14,7 @@ const NF4_MIDDLES = array<u32, 15>(
     0x3f006d03u, 0x3f248dafu, 0x3f5c89d9u);
 
 fn load_block(row: u32, c: u32) -> Block {
-    let a = bitcast<f32>(load_word(plane(1u) + slot(row, c, 2u)));
+    let a = bitcast<f32>(row_word(1u, row, c, 2u));
     return Block(load_vec4(plane(0u) / 4u + slot(row, c, 1u)), a);
 }
 

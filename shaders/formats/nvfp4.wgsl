@@ -4,7 +4,7 @@
 struct Block { q: vec4<u32>, front: f32, back: f32 }
 
 fn load_block(row: u32, c: u32) -> Block {
-    let scales = load_word(plane(1u) + slot(row, c, 2u)) >> (16u * (c & 1u));
+    let scales = row_word(1u, row, c, 2u) >> (16u * (c & 1u));
     let q = load_vec4(plane(0u) / 4u + slot(row, c, 1u));
     return Block(q, half_e4m3(scales & 255u), half_e4m3((scales >> 8u) & 255u));
 }

@@ -7,8 +7,8 @@ struct Block { q: vec2<u32>, d: vec2<f32>, m: vec2<f32> }
 
 fn load_block(row: u32, c: u32) -> Block {
     let at = plane(0u) + 2u * slot(row, c, 1u);
-    let parts = load_word(plane(1u) + slot(row, c, 2u)) >> (16u * (c & 1u));
-    let block = load_word(plane(2u) + slot(row, c, 8u));
+    let parts = row_word(1u, row, c, 2u) >> (16u * (c & 1u));
+    let block = row_word(2u, row, c, 8u);
     let s = vec2<f32>(vec2<u32>(parts, parts >> 8u) & vec2<u32>(15u));
     let m = vec2<f32>(vec2<u32>(parts >> 4u, parts >> 12u) & vec2<u32>(15u));
     return Block(

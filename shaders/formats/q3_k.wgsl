@@ -18,7 +18,7 @@ fn load_block(row: u32, c: u32) -> Block {
     let two = vec2<u32>(crumbs_of_s << 4u, crumbs_of_s << 2u) & vec2<u32>(48u);
     return Block(
         vec2<u32>(load_word(low), load_word(low + 1u)),
-        load_word(plane(1u) + s),
+        row_word(1u, row, c, 1u),
         d * (vec2<f32>(four | two) - 32.0));
 }
 

@@ -5,7 +5,7 @@ struct Block { q: vec4<u32>, d: f32, m: f32 }
 
 fn load_block(row: u32, c: u32) -> Block {
     let s = slot(row, c, 1u);
-    let scale = load_word(plane(1u) + s);
+    let scale = row_word(1u, row, c, 1u);
     return Block(load_vec4(plane(0u) / 4u + s), f16_value(scale), f16_value(scale >> 16u));
 }
 

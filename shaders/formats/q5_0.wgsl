@@ -6,8 +6,8 @@ struct Block { q: vec4<u32>, fifth: u32, d: f32 }
 
 fn load_block(row: u32, c: u32) -> Block {
     let s = slot(row, c, 1u);
-    let scale = load_word(plane(2u) + slot(row, c, 2u));
-    return Block(load_vec4(plane(0u) / 4u + s), load_word(plane(1u) + s), f16_half(scale, c));
+    let scale = row_word(2u, row, c, 2u);
+    return Block(load_vec4(plane(0u) / 4u + s), row_word(1u, row, c, 1u), f16_half(scale, c));
 }
 
 const CODE_OFFSET = true;

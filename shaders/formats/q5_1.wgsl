@@ -6,8 +6,8 @@ struct Block { q: vec4<u32>, fifth: u32, d: f32, m: f32 }
 
 fn load_block(row: u32, c: u32) -> Block {
     let s = slot(row, c, 1u);
-    let fifth = load_word(plane(1u) + s);
-    let scale = load_word(plane(2u) + s);
+    let fifth = row_word(1u, row, c, 1u);
+    let scale = row_word(2u, row, c, 1u);
     return Block(
         load_vec4(plane(0u) / 4u + s), fifth, f16_value(scale), f16_value(scale >> 16u));
 }

@@ -8,7 +8,7 @@ fn load_block(row: u32, c: u32) -> Block {
     let s = slot(row, c, 1u);
     let block = load_vec4(plane(2u) / 4u + slot(row, c, 8u));
     let scale = scale_and_min(block, c);
-    let fifth = load_word(plane(1u) + s);
+    let fifth = row_word(1u, row, c, 1u);
     return Block(load_vec4(plane(0u) / 4u + s), fifth, scale.x, scale.y);
 }
 

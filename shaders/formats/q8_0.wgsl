@@ -5,7 +5,7 @@ struct Block { front: vec4<u32>, back: vec4<u32>, d: f32 }
 
 fn load_block(row: u32, c: u32) -> Block {
     let at = plane(0u) / 4u + slot(row, c, 1u) * 2u;
-    let scale = load_word(plane(1u) + slot(row, c, 2u));
+    let scale = row_word(1u, row, c, 2u);
     return Block(load_vec4(at), load_vec4(at + 1u), f16_half(scale, c));
 }
 

@@ -25,7 +25,7 @@ fn load_block(row: u32, c: u32) -> Block {
     let s = slot(row, c, 8u);
     let at = plane(0u) / 4u + 3u * s;
     let i = c & 7u;
-    let scale = load_word(plane(2u) + slot(row, c, 16u));
+    let scale = row_word(2u, row, c, 16u);
     // In chunks 0 to 4 both halves are digit i, of 16 bytes each.
     let whole = i < 5u;
     let first = select(2u * i - 10u, i, whole);

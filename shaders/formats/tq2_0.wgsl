@@ -5,7 +5,7 @@ struct Block { q: vec2<u32>, d: f32 }
 
 fn load_block(row: u32, c: u32) -> Block {
     let at = plane(0u) + 2u * slot(row, c, 1u);
-    let scale = load_word(plane(1u) + slot(row, c, 16u));
+    let scale = row_word(1u, row, c, 16u);
     return Block(vec2<u32>(load_word(at), load_word(at + 1u)), f16_half(scale, c >> 3u));
 }
 

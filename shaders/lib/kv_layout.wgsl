@@ -27,6 +27,14 @@ fn v_plane(p: u32) -> u32 {
     return select(select(params.v_plane2, params.v_plane1, p == 1u), 0u, p == 0u);
 }
 
+fn k_row_word(p: u32, row: u32, c: u32, n: u32) -> u32 {
+    return k_load_word(k_plane(p) + k_slot(row, c, n));
+}
+
+fn v_row_word(p: u32, row: u32, c: u32, n: u32) -> u32 {
+    return v_load_word(v_plane(p) + v_slot(row, c, n));
+}
+
 // No format that a device encodes has a table.
 fn k_table() -> u32 {
     return 0u;

@@ -68,18 +68,27 @@ fn load_x(m: u32, i: u32) -> X {
     return X(v, 0.0);
 }
 
-fn load_rows(row: u32, c: u32) -> array<Block, 8> {
+// Row r of the lane's. Of rows that are read together, those behind the end are in the last tile's padding.
+fn load_nth(row: u32, r: u32, c: u32) -> Block {
     let last = params.rows - 1u;
+    nth = r % NEIGHBOURS;
+    if NEIGHBOURS == 1u {
+        return load_block(min(row + r, last), c);
+    }
+    return load_block(min(row, last / NEIGHBOURS * NEIGHBOURS) + r, c);
+}
+
+fn load_rows(row: u32, c: u32) -> array<Block, 8> {
     var b: array<Block, 8>;
-    b[0] = load_block(min(row, last), c);
-    b[1] = load_block(min(row + 1u, last), c);
-    b[2] = load_block(min(row + 2u, last), c);
-    b[3] = load_block(min(row + 3u, last), c);
+    b[0] = load_nth(row, 0u, c);
+    b[1] = load_nth(row, 1u, c);
+    b[2] = load_nth(row, 2u, c);
+    b[3] = load_nth(row, 3u, c);
     if ROWS > 4u {
-        b[4] = load_block(min(row + 4u, last), c);
-        b[5] = load_block(min(row + 5u, last), c);
-        b[6] = load_block(min(row + 6u, last), c);
-        b[7] = load_block(min(row + 7u, last), c);
+        b[4] = load_nth(row, 4u, c);
+        b[5] = load_nth(row, 5u, c);
+        b[6] = load_nth(row, 6u, c);
+        b[7] = load_nth(row, 7u, c);
     }
     return b;
 }

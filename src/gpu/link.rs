@@ -63,7 +63,8 @@ impl Linked {
 
 /// The names that a format part may use without declaring them: the op part declares them, and
 /// under a prefix where it meets two formats.
-pub const FORMAT_IMPORTS: &[&str] = &["load_word", "load_vec4", "slot", "plane", "table"];
+pub const FORMAT_IMPORTS: &[&str] =
+    &["load_word", "load_vec4", "row_word", "slot", "plane", "table"];
 
 /// A format's parts under a prefix, so that two formats can meet in one kernel: every identifier
 /// that the parts declare at module scope, or import, gets the prefix; nothing else changes.

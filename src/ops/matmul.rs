@@ -237,6 +237,8 @@ fn variant(tile: &Tile, w: &Matrix, fused: Fused<'_>, accumulate: bool) -> Varia
         ("TAIL", flag(has_tail(w.cols))),
         ("CODES", flag(tile.uses_codes(w.format))),
         ("NORM", flag(fused.norm.is_some())),
+        // As many rows as a lane owns lie side by side in memory.
+        ("NEIGHBOURS", if w.tile.is_multiple_of(tile.rows) { tile.rows as f64 } else { 1.0 }),
     ];
     let variant = tile.variant().and(&constants);
     way_out(variant, w, (fused.bias, fused.glu), accumulate).packed(w.format)
