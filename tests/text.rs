@@ -460,6 +460,8 @@ fn a_template_cannot_exhaust_stack_or_memory() {
         ("{{ 'a\nb'|indent(1000000000000) }}", "an indentation of 1000000000000"),
         ("{{ 'a\nb'|indent(width=1000000000000) }}", "an indentation of 1000000000000"),
         ("{{ messages|tojson(indent=1000000000000) }}", "an indentation of 1000000000000"),
+        ("{{ [1]|batch(1000000000000, 0)|list }}", "batch is unknown"),
+        ("{{ [1]|slice(1000000000000)|list }}", "slice is unknown"),
         (text, "write"),
     ] {
         let template = ChatTemplate::new(source, "", "").unwrap();

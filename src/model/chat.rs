@@ -154,6 +154,10 @@ fn compile(source: &str) -> Result<Environment<'static>, minijinja::Error> {
     environment.add_function("strftime_now", strftime_now);
     environment.add_filter("tojson", tojson);
     environment.add_filter("indent", indent);
+    // They allocate whatever count they are given, and lay out pages, not chats.
+    for filter in ["batch", "slice"] {
+        environment.remove_filter(filter);
+    }
     environment.add_template_owned(NAME, prepare(source))?;
     Ok(environment)
 }
