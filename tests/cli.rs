@@ -222,3 +222,36 @@ fn a_comparison_with_what_is_no_report_fails_before_anything_is_measured() {
     let other = file(&folder, "other.json", b"{\"a\": 1}");
     assert_failure(&mantissa(&["bench", "--compare", &other]), 1, &["other.json", "no report"]);
 }
+
+#[test]
+fn an_array_that_lies_about_its_shape_is_refused() {
+    let folder = folder("npy_shapes");
+    let shape =
+        |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    let twice = shape("(2, 2), 'shape': (9999999999, 9999999999)");
+    let cases = [
+        // The later of two keys counts, and its product fits no u64.
+        ("twice", twice, "a header that numpy.save does not write"),
+        ("escaped", shape("(2, 2), 'sh\\x61pe': (9999999999, 9999999999)"), "numpy.save"),
+        ("overflow", shape("(9999999999, 9999999999)"), "too large"),
+        ("negative", shape("(-1, 4)"), "-1 is no axis's length"),
+        ("short", shape("(2, 3)"), "fewer elements than its shape [2, 3]"),
+        ("large", shape("(1000000000000,)"), "fewer elements than its shape"),
+    ];
+    for (name, header, says) in cases {
+        let path = file(&folder, &format!("{name}.npy"), &npy(&header, &[0; 16]));
+        let out = folder.join("out.npy").display().to_string();
+        let output = mantissa(&["op", "softmax", "--in", &path, "--out", &out]);
+        assert_failure(&output, 1, &["error:", &path, says]);
+    }
+}
+
+#[test]
+fn two_outputs_in_one_file_are_refused() {
+    let folder = folder("npy_outputs");
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }";
+    let path = file(&folder, "x.npy", &npy(header, &[0; 16]));
+    let out = folder.join("out.npy").display().to_string();
+    let arguments = ["op", "softmax", "--in", &path, "--out", &out, "--log-sum-exp", &out];
+    assert_failure(&mantissa(&arguments), 1, &["error:", "--log-sum-exp", "--out"]);
+}

@@ -444,3 +444,31 @@ fn dates_are_formatted() {
     let template = ChatTemplate::new("{{ strftime_now('%!') }}", "", "").unwrap();
     assert!(matches!(template.render(&[Message::user("")], true), Err(Error::Template(_))));
 }
+
+/// Without bounds each of these ended the program: it ran out of stack or asked for all memory.
+#[test]
+fn a_template_cannot_exhaust_stack_or_memory() {
+    let chain = |link: &str| format!("{{{{ 1{} }}}}", link.repeat(30_000));
+    let deep = "{% set ns = namespace(s=[]) %}{% for i in range(100000) %}\
+                {% set ns.s = [ns.s] %}{% endfor %}done";
+    for (source, expected) in [(chain("+1"), "30001"), (chain("|e"), "1"), (deep.into(), "done")] {
+        let template = ChatTemplate::new(&source, "", "").unwrap();
+        assert_eq!(template.render(&[Message::user("a")], true).unwrap(), expected);
+    }
+    let text = "{% for i in range(1000) %}{{ 'a' * 100000 }}{% endfor %}";
+    for (source, problem) in [
+        ("{{ 'a\nb'|indent(1000000000000) }}", "an indentation of 1000000000000"),
+        ("{{ 'a\nb'|indent(width=1000000000000) }}", "an indentation of 1000000000000"),
+        ("{{ messages|tojson(indent=1000000000000) }}", "an indentation of 1000000000000"),
+        ("{{ [1]|batch(1000000000000, 0)|list }}", "batch is unknown"),
+        ("{{ [1]|slice(1000000000000)|list }}", "slice is unknown"),
+        (text, "write"),
+    ] {
+        let template = ChatTemplate::new(source, "", "").unwrap();
+        let error = template.render(&[Message::user("a")], true).unwrap_err();
+        let Error::Template(inner) = &error else { panic!("{error}") };
+        assert!(format!("{inner:#}").contains(problem), "{inner:#}");
+    }
+    let error = ChatTemplate::new(&chain("+1").repeat(3), "", "").unwrap_err().to_string();
+    assert!(error.contains("180021 bytes are too long"), "{error}");
+}

@@ -4,11 +4,13 @@
 //! `apply_chat_template` does: blocks trimmed, `raise_exception`, `strftime_now`, Python's string
 //! methods, `tools` and `documents` none.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 
 use jiff::{Zoned, fmt::strtime};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Value};
+use minijinja::value::{Kwargs, StringInput, Value};
 use minijinja::{Environment, ErrorKind, context};
 
 use crate::error::{Error, Result};
@@ -47,7 +49,19 @@ impl Message {
 
 /// Instructions of minijinja that one rendering may take (a turn takes some tens): a template in a
 /// hostile file must end.
-const FUEL: u64 = 20_000_000;
+const FUEL: u64 = 2_000_000;
+
+/// Bytes of source (the largest that are in use have some 30 KB), and of a rendered conversation.
+const MAX_SOURCE: usize = 128 << 10;
+const MAX_TEXT: usize = 64 << 20;
+
+/// No indentation is as wide.
+const MAX_INDENT: usize = 1000;
+
+/// minijinja's parser bounds brackets, not chains: `1+1+…` is as deep as it is long, and compiling
+/// and dropping it recurse. This is 4 KiB for each two bytes of source; only what is used of
+/// it takes memory.
+const STACK: usize = 256 << 20;
 
 const NAME: &str = "tokenizer.chat_template";
 
@@ -69,16 +83,11 @@ impl ChatTemplate {
     /// Compiles Jinja `source`; `bos` and `eos` are the texts of the tokens that begin and end a
     /// sequence, empty where the model has none. Errors: [`Error::Template`] with the line.
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self> {
-        let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(Error::Template)?);
-        environment.set_fuel(Some(FUEL));
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", raise_exception);
-        environment.add_function("strftime_now", strftime_now);
-        environment.add_filter("tojson", tojson);
-        environment.add_template_owned(NAME, prepare(source)).map_err(Error::Template)?;
+        if source.len() > MAX_SOURCE {
+            let problem = format!("{} bytes are too long; at most {MAX_SOURCE}", source.len());
+            return Err(Error::Template(minijinja::Error::new(ErrorKind::SyntaxError, problem)));
+        }
+        let environment = with_deep_stack(|| compile(source)).map_err(Error::Template)?;
         Ok(Self { environment, bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
@@ -122,11 +131,93 @@ impl ChatTemplate {
             tools => Value::from(()), documents => Value::from(()),
         };
         let template = self.environment.get_template(NAME).map_err(Error::Template)?;
-        // minijinja 3.0.5 panics on `''[::-1]`; a file must not end the program.
-        let rendered = catch_unwind(AssertUnwindSafe(|| template.render(context)));
-        let failed =
-            |_| minijinja::Error::new(ErrorKind::InvalidOperation, "the engine failed on it");
-        rendered.map_err(failed).and_then(|text| text).map_err(Error::Template)
+        with_deep_stack(|| {
+            let mut text = Bounded(Vec::new());
+            // minijinja 3.0.5 panics on `''[::-1]`; a file must not end the program.
+            let rendering =
+                AssertUnwindSafe(|| template.render_captured_to(context.clone(), &mut text));
+            match catch_unwind(rendering) {
+                Ok(rendered) => rendered.map_err(Error::Template)?,
+                Err(_) => return Err(Error::Template(invalid("the engine failed on it"))),
+            };
+            Ok(String::from_utf8_lossy(&text.0).into_owned())
+        })
+    }
+}
+
+fn compile(source: &str) -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_fuel(Some(FUEL));
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_function("strftime_now", strftime_now);
+    environment.add_filter("tojson", tojson);
+    environment.add_filter("indent", indent);
+    // They allocate whatever count they are given, and lay out pages, not chats.
+    for filter in ["batch", "slice"] {
+        environment.remove_filter(filter);
+    }
+    environment.add_template_owned(NAME, prepare(source))?;
+    Ok(environment)
+}
+
+/// Runs `f` in a thread with a large stack; in a page, which has no threads, where it stands.
+fn with_deep_stack<T: Send>(f: impl Fn() -> T + Sync) -> T {
+    let joined = thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, &f).ok()?;
+        Some(thread.join())
+    });
+    match joined {
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => resume_unwind(panic),
+        None => f(),
+    }
+}
+
+/// A text that a template cannot make longer than [`MAX_TEXT`].
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_TEXT {
+            return Err(io::Error::other(format!("over {MAX_TEXT} bytes of text")));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn invalid(problem: impl Into<std::borrow::Cow<'static, str>>) -> minijinja::Error {
+    minijinja::Error::new(ErrorKind::InvalidOperation, problem)
+}
+
+/// minijinja's filter; it allocates whatever width it is asked for.
+fn indent(
+    text: StringInput<'_>,
+    width: Option<usize>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    kwargs: Kwargs,
+) -> Result<Value, minijinja::Error> {
+    let width = match width {
+        None => kwargs.get::<Option<usize>>("width")?,
+        given => given,
+    };
+    bounded_indent(width)?;
+    minijinja::filters::indent(text, width, first, blank, kwargs)
+}
+
+fn bounded_indent(width: Option<usize>) -> Result<(), minijinja::Error> {
+    match width {
+        Some(width @ MAX_INDENT..) => {
+            Err(invalid(format!("an indentation of {width}; it must be below {MAX_INDENT}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -179,6 +270,11 @@ fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
 
 /// Python's `json.dumps(ensure_ascii=False)`: minijinja's text without its escapes for HTML.
 fn tojson(value: &Value, indent: Option<Value>, kwargs: Kwargs) -> Result<Value, minijinja::Error> {
+    let width = match &indent {
+        Some(width) => width.as_usize(),
+        None => kwargs.get::<Option<Value>>("indent")?.and_then(|width| width.as_usize()),
+    };
+    bounded_indent(width)?;
     let json = minijinja::filters::tojson(value, indent, kwargs)?;
     let json = json.as_str().unwrap_or_default();
     let mut plain = String::with_capacity(json.len());

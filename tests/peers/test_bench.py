@@ -84,6 +84,12 @@ def test_profile(mantissa, adapter, small):
             assert any(op["op"] == "matmul" and "q4_1" in op["operands"] for op in step["ops"])
 
 
+def test_profile_refuses_a_place_beyond_the_context(mantissa, lavapipe, small):
+    for at in (10**11, 2**64 - 1):
+        result = mantissa.run("profile", "--model", small, "--at", at, adapter=lavapipe, code=1)
+        assert f"--at {at}" in result.err and "context" in result.err, str(result)
+
+
 def test_profile_refuses_more_rows_than_a_chunk(mantissa, lavapipe, small):
     result = mantissa.run("profile", "--model", small, "--rows", "200", adapter=lavapipe, code=1)
     assert "--chunk" in result.err

@@ -1,5 +1,8 @@
 """`mantissa op`: each kernel alone, held against numpy and the `gguf` package on both adapters."""
 
+import os
+import stat
+
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as T
@@ -295,3 +298,21 @@ def test_wrong_arrays(arguments, arrays, mantissa, lavapipe):
         assert result.shape == right.shape and np.allclose(result, right, atol=1e-6)
     else:
         assert result.code in (1, 2) and result.err.strip(), str(result)
+
+
+def test_a_pipe_and_a_link_stay_what_they_are(mantissa, adapter, tmp_path):
+    x = generator("pipe").standard_normal((3, 8)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link.npy", tmp_path / "target.npy"
+    os.mkfifo(pipe)
+    target.touch()
+    link.symlink_to(target)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # the pipe holds more than this array
+    for out in (pipe, link):
+        mantissa.run("op", "softmax", "--in", tmp_path / "x.npy", "--out", out, "--adapter",
+                     adapter.substring, adapter=adapter)
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and link.is_symlink()
+    assert os.read(reader, 1 << 16) == target.read_bytes()
+    os.close(reader)
+    e = np.exp(x.astype(np.float64))
+    np.testing.assert_allclose(np.load(target), e / e.sum(1, keepdims=True), rtol=1e-6)

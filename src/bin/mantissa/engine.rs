@@ -77,7 +77,8 @@ impl Engine {
     /// An empty context of this many tokens and the few to the next multiple of 256, but no more
     /// than the model is made for; or as many as the user has said.
     pub async fn session_of(&self, tokens: usize) -> Result<Session> {
-        let default = tokens.max(1).next_multiple_of(256).min(self.model.config().context);
+        let longest = self.model.config().context;
+        let default = tokens.clamp(1, longest).next_multiple_of(256).min(longest);
         let context = Some(self.options.context.unwrap_or(default));
         Ok(self.model.session(&SessionOptions { context, ..self.options.clone() }).await?)
     }

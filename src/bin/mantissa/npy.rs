@@ -1,5 +1,6 @@
 //! .npy files: numpy's format for one array, through the `npyz` crate.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::marker::PhantomData;
@@ -85,7 +86,9 @@ fn elements<T: Deserialize>(file: NpyFile<&[u8]>) -> Result<Array<T>> {
     }
     let shape: Vec<usize> =
         file.shape().iter().map(|&n| usize::try_from(n)).collect::<Result<_, _>>()?;
-    let data: Vec<T> = file.into_vec()?;
+    let data: Vec<T> = file.into_vec().with_context(|| {
+        format!("holds fewer elements than its shape {shape:?}; is it cut off?")
+    })?;
     let product = shape.iter().try_fold(1, |product: usize, &n| product.checked_mul(n));
     if product != Some(data.len()) {
         bail!("shape {shape:?} and {} elements disagree", data.len());
@@ -94,9 +97,13 @@ fn elements<T: Deserialize>(file: NpyFile<&[u8]>) -> Result<Array<T>> {
 }
 
 /// The crate multiplies the lengths of the axes unchecked: refuse a header whose product does not
-/// fit or exceeds the bytes of the file, before it is believed.
+/// fit, before it is believed. The key must be there once and as it is, so that the shape seen here
+/// is the one that the crate sees.
 fn check_shape(bytes: &[u8]) -> Result<()> {
-    let header = String::from_utf8_lossy(&bytes[..bytes.len().min(1 << 16)]);
+    let Some(header) = header(bytes) else { bail!("is not a .npy file") };
+    if header.matches("shape").count() > 1 || header.contains('\\') {
+        bail!("is a .npy file with a header that numpy.save does not write");
+    }
     let tuple = header
         .split_once("'shape'")
         .and_then(|(_, rest)| rest.split_once('('))
@@ -104,10 +111,25 @@ fn check_shape(bytes: &[u8]) -> Result<()> {
     let Some((tuple, _)) = tuple else { bail!("is not a .npy file") };
     let mut product: u64 = 1;
     for word in tuple.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        let length: u64 = word.trim_end_matches('L').parse().context("shape")?;
+        let length: u64 = word.trim_end_matches('L').parse().with_context(|| {
+            format!("its header has shape ({tuple}), where {word} is no axis's length")
+        })?;
         product = product.checked_mul(length.max(1)).context("shape is too large")?;
     }
     Ok(())
+}
+
+/// The text between the magic number and the elements (numpy/lib/format.py); cut short where the
+/// file is.
+fn header(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    let rest = bytes.strip_prefix(b"\x93NUMPY")?;
+    let (length, text) = match rest {
+        [1, _, a, b, text @ ..] => (u16::from_le_bytes([*a, *b]).into(), text),
+        [_, _, a, b, c, d, text @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), text),
+        _ => return None,
+    };
+    let length = usize::try_from(length).ok()?;
+    Some(String::from_utf8_lossy(&text[..length.min(text.len())]))
 }
 
 /// Writes an array whole.
@@ -118,7 +140,7 @@ pub fn write<T: AutoSerialize + Pod>(path: &Path, shape: &[usize], data: &[T]) -
 }
 
 /// Writes an array piece by piece into a file beside `path`, which takes its place at the end: a
-/// file that is there is complete.
+/// file that is there is complete. A device or a pipe is written to as it stands.
 pub struct Writer<T> {
     file: BufWriter<File>,
     unfinished: Unfinished,
@@ -132,18 +154,26 @@ impl<T: AutoSerialize + Pod> Writer<T> {
     /// Begins an array of this shape.
     pub fn create(path: &Path, shape: &[usize]) -> Result<Self> {
         let named = || path.display().to_string();
-        let mut name = path.file_name().with_context(named)?.to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = path.with_file_name(name);
-        let file = BufWriter::new(File::create(&part).with_context(named)?);
-        let unfinished = Unfinished(Some(part));
+        // A link stays one: what it points to is written.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let (file, part) = match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => bail!("{}: this is a folder", named()),
+            Ok(found) if !found.is_file() => {
+                (File::options().write(true).open(&path).with_context(named)?, None)
+            }
+            _ => {
+                let part = part_of(&path).with_context(named)?;
+                (File::create(&part).with_context(named)?, Some(part))
+            }
+        };
+        let (file, unfinished) = (BufWriter::new(file), Unfinished(part));
         let left = shape.iter().try_fold(1, |product: usize, &n| product.checked_mul(n));
         let left = left.with_context(|| format!("{shape:?} is too large"))?;
         let shape: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
         // The header says the machine's own byte order, so elements are written as they lie.
         let header = npyz::WriteOptions::<T>::new().default_dtype().shape(&shape).writer(file);
         let file = header.write_header_only().with_context(named)?;
-        Ok(Self { file, unfinished, path: path.to_owned(), left, of: PhantomData })
+        Ok(Self { file, unfinished, path, left, of: PhantomData })
     }
 
     /// Appends elements.
@@ -159,13 +189,22 @@ impl<T: AutoSerialize + Pod> Writer<T> {
             bail!("{}: {} elements are missing", self.named(), self.left);
         }
         self.file.flush().with_context(|| self.named())?;
-        let part = self.unfinished.0.take().context("finished twice")?;
-        fs::rename(&part, &self.path).with_context(|| self.named())
+        match self.unfinished.0.take() {
+            Some(part) => fs::rename(&part, &self.path).with_context(|| self.named()),
+            None => Ok(()),
+        }
     }
 
     fn named(&self) -> String {
         self.path.display().to_string()
     }
+}
+
+/// The name of a file beside `path`, for as long as it is incomplete.
+fn part_of(path: &Path) -> Option<PathBuf> {
+    let mut name = path.file_name()?.to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    Some(path.with_file_name(name))
 }
 
 /// A file that goes away unless it is taken.

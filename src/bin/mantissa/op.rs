@@ -131,6 +131,9 @@ pub async fn run(command: Command) -> Result<()> {
 }
 
 async fn run_softmax(args: Softmax) -> Result<()> {
+    if args.log_sum_exp.as_ref() == Some(&args.out) {
+        bail!("--log-sum-exp and --out are one file, {}; name two", shown(&args.out));
+    }
     let x = npy::read_f32(&args.input)?;
     let (_, columns) = x.rows_and_columns().with_context(|| shown(&args.input))?;
     let mask = args.mask.as_deref().map(|path| mask(path, columns)).transpose()?;

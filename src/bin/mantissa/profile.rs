@@ -85,7 +85,9 @@ pub async fn run(args: Args) -> Result<()> {
     let chunk = usize::from(args.model.chunk);
     let rows = args.rows.unwrap_or(chunk).min(engine.model.config().context);
     ensure!(rows <= chunk, "--rows {rows} are more than a chunk of {chunk} holds (--chunk)");
-    let mut session = engine.session_of((args.at + 1).max(rows)).await?;
+    let mut session = engine.session_of(args.at.saturating_add(1).max(rows)).await?;
+    let context = session.context();
+    ensure!(args.at < context, "--at {} leaves no place in a context of {context}", args.at);
     let mut steps = Vec::new();
     if rows > 0 {
         steps.push(step("prefill", &mut session, (0, rows), args.rounds).await?);

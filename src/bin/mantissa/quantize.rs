@@ -144,6 +144,9 @@ fn begin(input: &Path, out: &Path) -> Result<NamedTempFile<File>> {
     if out.is_dir() {
         bail!("{}: this is a folder", named());
     }
+    if out.exists() && !out.is_file() {
+        bail!("{}: this is a device or a pipe; name a file", named());
+    }
     let name = out.file_name().with_context(named)?.to_string_lossy().into_owned();
     let prefix = format!(".{name}.");
     let mut builder = tempfile::Builder::new();

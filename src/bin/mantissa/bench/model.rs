@@ -53,7 +53,10 @@ pub async fn run(
     let prompts = asked.prefill.iter().map(|&tokens| Item::new(Kind::Prefill(tokens), tokens));
     let contexts = asked.decode_at.iter().flat_map(|&context| {
         let item = move |&in_flight| {
-            Item::new(Kind::Decode { context, in_flight, tokens: decoded }, context + decoded)
+            Item::new(
+                Kind::Decode { context, in_flight, tokens: decoded },
+                context.saturating_add(decoded),
+            )
         };
         asked.in_flight.iter().map(item)
     });
