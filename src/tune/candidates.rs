@@ -12,7 +12,7 @@ const MOST_SUMS: usize = 64;
 pub fn candidates(caps: Caps, limits: &wgpu::Limits, format: FormatRef, m: usize) -> Vec<Tile> {
     let default = Tile::choose(caps, format, m);
     let all = match caps.class {
-        Class::Software => software(caps, default),
+        Class::Software => software(caps, default, m),
         Class::Gpu if m <= 8 => gpu_few(caps, default),
         Class::Gpu => gpu_many(caps, default),
     };
@@ -33,19 +33,21 @@ pub fn candidates(caps: Caps, limits: &wgpu::Limits, format: FormatRef, m: usize
 }
 
 /// A CPU behind a driver: more rows of W or of x to a load, a larger workgroup, no sharing.
-fn software(caps: Caps, default: Tile) -> Vec<Tile> {
+fn software(caps: Caps, default: Tile, m: usize) -> Vec<Tile> {
     let other_rows = if default.rows == 8 { 4 } else { 8 };
-    let unshared = Tile { lanes: 8, share: 1, rows: 8, ..default };
-    vec![
+    let mut tiles = vec![
         Tile { rows: other_rows, ..default },
         Tile { codes: !default.codes, ..default },
         Tile { lanes: default.lanes * 4, ..default },
-        if caps.sharing().share > 1 { unshared } else { Tile { m: 16, rows: 4, ..default } },
-        Tile { m: default.m / 2, rows: 8, ..default },
-    ]
-    .into_iter()
-    .filter(|tile| tile.m > 0)
-    .collect()
+        Tile { m: (default.m / 2).max(1), rows: 8, ..default },
+    ];
+    match caps.sharing().share {
+        1 => tiles.push(Tile { m: 16, rows: 4, ..default }),
+        // With more rows of x, RMSNorm on the way in counts on it (`matmul::norms_cheaply`).
+        _ if m <= 8 => tiles.push(Tile { lanes: 8, share: 1, rows: 8, ..default }),
+        _ => {}
+    }
+    tiles
 }
 
 /// A GPU that decodes: how many lanes go along a row, how many rows a workgroup has.

@@ -15,7 +15,7 @@ use crate::ops::{Matrix, stride, with_padding};
 /// How much is measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Seconds that the whole may take. Nothing is begun that would be expected to end later.
+    /// What the whole may take ([`measure`]).
     pub budget: Duration,
     /// Rows of x that are measured: 1 is decoding, others are chunks of prompts.
     pub rows: Vec<usize>,
@@ -50,14 +50,15 @@ const ROUNDS: usize = 7;
 /// How long a turn should last, so that what surrounds it does not count.
 const TURN: f64 = 0.003;
 
-/// What is so much slower than the best of the first round is not tried again.
+/// What is so much slower than the default in the first round is not tried again.
 const HOPELESS: f64 = 1.5;
 
 /// Matrices that take turns, so that weights do not stay in a cache, as they do not in decoding.
 const MATRICES: usize = 8;
 
 /// Measures targets in their order until the budget is spent; what was not reached has no choice.
-/// `progress` hears of each (done, of all).
+/// Nothing is begun that takes longer than there is time, going by what took longest until then, so
+/// the budget is passed by one compilation at most. `progress` hears of each target (done, of all).
 ///
 /// # Errors
 /// What the device says; a layout that it refuses, or that gives a wrong answer, is left out.
@@ -68,41 +69,55 @@ pub async fn measure(
     progress: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<Tuning> {
     let mut tuning = Tuning::new(gpu);
-    let end = Instant::now() + budget;
+    let mut clock = Clock { end: Instant::now() + budget, longest: Duration::ZERO };
     let total = targets.len() as u64;
-    for (target, i) in targets.iter().zip(0u32..) {
-        progress(i.into(), total);
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+    for (target, done) in targets.iter().zip(0..) {
+        progress(done, total);
+        // The default and one other have to be compiled in half of what is left.
+        if clock.left() < 4 * clock.longest || clock.left().is_zero() {
             break;
         }
-        // Up to twice an equal share: those in front matter most.
-        let share = left.mul_f64((2.0 / (targets.len() as f64 - f64::from(i))).min(1.0));
-        if let Some(choice) = measure_one(gpu, target, share).await? {
-            tuning.choices.push(choice);
-        }
+        tuning.choices.extend(measure_one(gpu, target, &mut clock).await?);
     }
     progress(total, total);
     Ok(tuning)
 }
 
-async fn measure_one(gpu: &Gpu, target: &Target, time: Duration) -> Result<Option<Choice>> {
+/// What is left of the budget, and how long a layout took to be compiled and checked at most.
+struct Clock {
+    end: Instant,
+    longest: Duration,
+}
+
+impl Clock {
+    fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+
+    fn hear(&mut self, begun: Instant) {
+        self.longest = self.longest.max(begun.elapsed());
+    }
+}
+
+async fn measure_one(gpu: &Gpu, target: &Target, clock: &mut Clock) -> Result<Option<Choice>> {
     let (Some(w), Some(class)) = (target.matrices.first(), target.class()) else {
         return Ok(None);
     };
-    let (start, default) = (Instant::now(), Tile::choose(gpu.caps(), w.format, target.m));
+    // The rest is for the rounds, and for targets to come.
+    let compile_until = clock.left() / 2;
+    let default = Tile::choose(gpu.caps(), w.format, target.m);
+    let begun = Instant::now();
     let bench = Bench::new(gpu, target).await?;
     let Some(mut base) = bench.contestant(default).await? else { return Ok(None) };
-    let mut longest = start.elapsed();
+    clock.hear(begun);
     let mut others = Vec::new();
     for tile in candidates(gpu.caps(), gpu.limits(), w.format, target.m) {
-        // Half of the time is for the rounds.
         let begun = Instant::now();
-        if start.elapsed() + longest > time / 2 {
+        if clock.left() < compile_until + clock.longest {
             break;
         }
         others.extend(bench.contestant(tile).await?);
-        longest = longest.max(begun.elapsed());
+        clock.hear(begun);
     }
     if others.is_empty() {
         return Ok(None);
@@ -117,7 +132,7 @@ async fn measure_one(gpu: &Gpu, target: &Target, time: Duration) -> Result<Optio
                 other.turn(gpu).await?;
             }
         }
-        if start.elapsed() + begun.elapsed() > time {
+        if clock.left() < begun.elapsed() {
             break;
         }
     }
