@@ -138,7 +138,8 @@ fn rows_come_back(gpu: &Gpu) -> Outcome {
             ensure(w.shards.len() > 1, (name, w.shards.len()))?;
             for shard in &w.shards {
                 let last = shard.layout.rows;
-                for rows in [0..3, 8..16, 8..last] {
+                let ranges = [0..last.min(3), 8..last.min(16), 8..last, 16..last];
+                for rows in ranges.into_iter().filter(|rows| !rows.is_empty()) {
                     let got = block_on(shard.download_rows(format, k, rows.clone()))?;
                     let from = (shard.first_row + rows.start) * row;
                     let want = &blocks[from..from + rows.len() * row];
