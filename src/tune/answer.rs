@@ -106,10 +106,10 @@ fn places(w: &Matrix) -> Vec<(usize, Range<usize>)> {
     places
 }
 
-/// The rows of x at both ends.
+/// The rows of x at both ends, and one between.
 fn ends(m: usize) -> Vec<Range<usize>> {
     if m <= 2 * ENDS {
-        return vec![0..m];
+        return std::iter::once(0..m).collect();
     }
     vec![0..ENDS, m / 2..m / 2 + 1, m - ENDS..m]
 }

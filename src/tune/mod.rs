@@ -103,9 +103,9 @@ impl Rows {
     /// The class of `m` rows.
     pub fn of(m: usize) -> Self {
         match m {
-            ..=1 => Self::One,
-            ..=4 => Self::Few,
-            ..=31 => Self::Some,
+            0..=1 => Self::One,
+            2..=4 => Self::Few,
+            5..=31 => Self::Some,
             _ => Self::Many,
         }
     }
