@@ -73,8 +73,8 @@ pub async fn measure(
     let total = targets.len() as u64;
     for (target, done) in targets.iter().zip(0..) {
         progress(done, total);
-        // The default and one other have to be compiled in half of what is left.
-        if clock.left() < 4 * clock.longest || clock.left().is_zero() {
+        // The default and one other have to be compiled, with time for rounds.
+        if clock.left() < 3 * clock.longest || clock.left().is_zero() {
             break;
         }
         tuning.choices.extend(measure_one(gpu, target, &mut clock).await?);
@@ -104,10 +104,10 @@ async fn measure_one(gpu: &Gpu, target: &Target, clock: &mut Clock) -> Result<Op
         return Ok(None);
     };
     // The rest is for the rounds, and for targets to come.
-    let compile_until = clock.left() / 2;
+    let compile_until = clock.left() / 3;
     let default = Tile::choose(gpu.caps(), w.format, target.m);
-    let begun = Instant::now();
     let bench = Bench::new(gpu, target).await?;
+    let begun = Instant::now();
     let Some(mut base) = bench.contestant(default).await? else { return Ok(None) };
     clock.hear(begun);
     let mut others = Vec::new();
