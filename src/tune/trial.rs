@@ -5,6 +5,7 @@ use std::time::Duration;
 use web_time::Instant;
 
 use super::answer::Answer;
+use super::choice::ROUNDS as LEAST_ROUNDS;
 use super::{Choice, Class, Tuning, candidates, clearly_faster};
 use crate::conformance::Random;
 use crate::error::Result;
@@ -138,7 +139,7 @@ async fn measure_one(gpu: &Gpu, target: &Target, clock: &mut Clock) -> Result<Op
     }
     let times: Vec<Vec<f64>> = others.iter().map(|other| other.times.clone()).collect();
     let (best, seconds, default_seconds) = clearly_faster(&base.times, &times);
-    if base.times.len() < 3 {
+    if base.times.len() < LEAST_ROUNDS {
         return Ok(None);
     }
     let tile = best.and_then(|i| others.get(i)).map(|other| other.tile);
