@@ -144,7 +144,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> DownloadError {
     move |source| DownloadError::Io { path, source }
 }
 
-fn folder() -> Result<PathBuf, DownloadError> {
+pub(crate) fn folder() -> Result<PathBuf, DownloadError> {
     if let Some(folder) = std::env::var_os("MANTISSA_CACHE").filter(|f| !f.is_empty()) {
         return Ok(folder.into());
     }

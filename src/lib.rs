@@ -51,6 +51,7 @@ pub mod ops;
 pub mod platform;
 pub mod probes;
 pub mod quantize;
+pub mod tune;
 #[cfg(feature = "web")]
 mod wasm;
 

@@ -23,7 +23,7 @@ pub(super) async fn matmul(
 ) -> Result<Outcome> {
     let (blocks, x) = operands(format, (m, n, k))?;
     let got = multiplying::matmul(gpu, format, &blocks, (n, k), &x).await?;
-    let codes = multiplying::Tile::choose(gpu.caps(), format, m).uses_codes(format);
+    let codes = multiplying::Tile::on(gpu, format, (n, k), m).uses_codes(format);
     let exact = multiplying::reference_by(format, &blocks, (n, k), &x, codes)?;
     let bounds = exact.into_iter().map(|(sum, size)| (sum, gamma(k + 2) * size));
     Ok(Outcome::near(&got, bounds))

@@ -10,6 +10,7 @@ use super::pipeline::{Pipeline, PipelineKey};
 use super::scope::{Scope, to_error};
 use crate::error::{Error, Result};
 use crate::platform::{self, BoxFuture, Pace};
+use crate::tune::{DeviceKey, Tuning};
 
 /// What kernels may use on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +65,7 @@ struct Inner {
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     allocated: AtomicU64,
     memory_limit: Option<u64>,
+    tuning: Mutex<Option<Arc<Tuning>>>,
 }
 
 /// The first thing that went wrong with the device outside any scope. It stays: what the device
@@ -151,6 +153,7 @@ impl Gpu {
             pipelines: Mutex::default(),
             allocated: AtomicU64::new(0),
             memory_limit: options.memory_limit,
+            tuning: Mutex::default(),
         })))
     }
 
@@ -172,6 +175,21 @@ impl Gpu {
     /// What kernels may use.
     pub fn caps(&self) -> Caps {
         self.0.caps
+    }
+
+    /// What was measured on such a device and is used on this one.
+    pub fn tuning(&self) -> Option<Arc<Tuning>> {
+        lock(&self.0.tuning).clone()
+    }
+
+    /// Uses what was measured, from the next plan on; `false`, and nothing changes, where it was
+    /// measured on another device, by another driver or with other kernels.
+    pub fn set_tuning(&self, tuning: Tuning) -> bool {
+        let fits = tuning.device == DeviceKey::of(self);
+        if fits {
+            *lock(&self.0.tuning) = Some(Arc::new(tuning.legal(self)));
+        }
+        fits
     }
 
     /// Whether the device can tell when a dispatch began and ended.

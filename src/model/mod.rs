@@ -17,6 +17,7 @@ pub mod session;
 pub mod source;
 mod tensor;
 pub mod tokenizer;
+mod tuning;
 pub mod weights;
 
 use std::sync::{Arc, OnceLock};
@@ -65,6 +66,8 @@ pub enum Stage {
     Upload,
     /// Kernels are compiled; counted in dispatches.
     Compile,
+    /// Layouts of work are measured; counted in shapes.
+    Tune,
 }
 
 /// How far it is.

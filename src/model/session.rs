@@ -202,7 +202,8 @@ impl Session {
     }
 
     /// The same conversation on a new device, after the old one was lost: loads the model anew from
-    /// its source; the tokens are fed again by whatever comes next.
+    /// its source; the tokens are fed again by whatever comes next. What was measured on the old device
+    /// ([`tune`](crate::tune)) is used on the new one, if that is of the same kind.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -212,6 +213,9 @@ impl Session {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<()> {
         let old = &self.model.0;
+        if let (Some(tuning), None) = (old.gpu.tuning(), gpu.tuning()) {
+            gpu.set_tuning((*tuning).clone());
+        }
         let model = Model::load_as(gpu, old.files.clone(), old.recipe.as_ref(), progress).await?;
         let tokens = std::mem::take(&mut self.tokens);
         *self = Self { tokens, ..Self::new(&model, &self.options).await? };

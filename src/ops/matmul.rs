@@ -63,7 +63,7 @@ pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
 }
 
 /// How the work is laid out over lanes; all values are powers of two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tile {
     /// Lanes in a workgroup.
     pub lanes: usize,
@@ -82,6 +82,30 @@ pub struct Tile {
 }
 
 impl Tile {
+    /// What a launch on this device takes: what was measured there for such a shape, where it was
+    /// ([`tune`](crate::tune)), else [`choose`](Self::choose).
+    pub fn on(gpu: &Gpu, format: FormatRef, (n, k): (usize, usize), m: usize) -> Self {
+        let tuned = gpu.tuning().and_then(|tuning| tuning.tile(format, (n, k), m));
+        tuned.unwrap_or_else(|| Self::choose(gpu.caps(), format, m))
+    }
+
+    /// Whether a device with these capabilities and limits can run it.
+    pub fn is_legal(&self, caps: Caps, limits: &wgpu::Limits) -> bool {
+        let Self { lanes, split, rows, m, share, .. } = *self;
+        let most =
+            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        // `partial`, a vec4 for each lane.
+        let storage = limits.max_compute_workgroup_storage_size as usize / 16;
+        let fits = lanes.is_power_of_two() && lanes <= storage.min(most as usize);
+        let Sharing { lanes: whole, share: most_share } = caps.sharing();
+        let shares = share == 8 && most_share == 8 && split == 1 && lanes % whole == 0;
+        fits && split.is_power_of_two()
+            && split <= lanes
+            && [4, 8].contains(&rows)
+            && [1, 2, 4, 8, 16].contains(&m)
+            && (share == 1 || shares)
+    }
+
     /// The default for this many rows of x on this kind of machine. A CPU wants a lane per row and
     /// no barriers; a GPU's GEMV wants its lanes along the rows, so that loads coalesce.
     pub fn choose(caps: Caps, format: FormatRef, m: usize) -> Self {
@@ -193,7 +217,7 @@ pub fn record_fused(
     fused: Fused<'_>,
     out: Output<'_>,
 ) -> Result<()> {
-    let tile = Tile::choose(plan.gpu().caps(), w.format, x.2);
+    let tile = Tile::on(plan.gpu(), w.format, (w.rows, w.cols), x.2);
     record_tiled(plan, tile, w, x, fused, out)
 }
 

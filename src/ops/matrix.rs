@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::formats::{self, CHUNK, FormatRef, Layout};
+use crate::formats::{self, CHUNK, FormatRef, Layout, RowScale};
 use crate::gpu::{Buffer, Class, Gpu};
 
 /// A matrix of N rows of K weights in a block format, repacked, in one or more buffers.
@@ -156,6 +156,39 @@ fn row_bytes(name: &str, format: FormatRef, cols: usize) -> Result<usize> {
 }
 
 impl Shard {
+    /// Some of its rows as a file has them: whole blocks back to back. `rows` begins at a multiple of
+    /// the rows that are interleaved.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where it does not, or ends behind the last; what the device says.
+    pub async fn download_rows(
+        &self,
+        format: FormatRef,
+        cols: usize,
+        rows: Range<usize>,
+    ) -> Result<Vec<u8>> {
+        let whole = &self.layout;
+        if !rows.start.is_multiple_of(whole.tile) || rows.end > whole.rows || rows.is_empty() {
+            let expected = format!("rows from a multiple of {} up to {}", whole.tile, whole.rows);
+            return Err(Error::Shape { op: "download", expected, got: format!("{rows:?}") });
+        }
+        let part = Layout::new(format, rows.len(), cols, whole.tile)?;
+        let mut words = vec![0u32; part.words];
+        // Rows of a tile lie together in each plane, tile after tile.
+        let tiled = rows.len().next_multiple_of(whole.tile);
+        let planes = format.planes().iter().map(|plane| plane.row_words(whole.chunks));
+        let scales =
+            (format.row_scale() != RowScale::None).then_some((whole.scales, part.scales, 1));
+        let planes = planes.zip(whole.bases.iter().zip(&part.bases));
+        for (from, to, row_words) in planes.map(|(n, (f, t))| (*f, *t, n)).chain(scales) {
+            let read = self.buffer.read(from + rows.start * row_words, tiled * row_words).await?;
+            words[to..to + read.len()].copy_from_slice(&read);
+        }
+        let mut bytes = vec![0; rows.len() * part.row_bytes];
+        part.unpack(format, &words, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Where a kernel finds the words, as a packed operation's params begin.
     pub(crate) fn addresses(&self) -> [u32; 5] {
         let base = |p: usize| self.layout.bases.get(p).copied().unwrap_or(0);

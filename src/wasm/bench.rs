@@ -99,7 +99,7 @@ impl Device {
         let checked = CHECKED.min(n);
         let got: Vec<f32> = y.read(0, checked).await?;
         let few = &blocks[..blocks.len() / n * checked];
-        let codes = matmul::Tile::choose(gpu.caps(), kind, m).uses_codes(kind);
+        let codes = matmul::Tile::on(gpu, kind, (n, k), m).uses_codes(kind);
         let exact = matmul::reference_by(kind, few, (checked, k), &x[..k], codes)?;
         // As in the conformance suite.
         let unit = (k + 2) as f64 / f64::from(1 << 24);

@@ -62,6 +62,7 @@ pub(super) fn teller(page: &Function) -> impl FnMut(Progress) {
         let stage = match stage {
             Stage::Upload => "upload",
             Stage::Compile => "compile",
+            Stage::Tune => "tune",
         };
         let (done, total) = (JsValue::from(done as f64), JsValue::from(total as f64));
         // The page's function posts a message, which does not fail.

@@ -31,6 +31,7 @@ mod sample;
 mod softmax;
 mod support;
 mod top_k;
+mod tune;
 
 use std::sync::Arc;
 
@@ -71,6 +72,7 @@ const FORMAT_SUITES: &[Suite] = &[
     ("matmul_q8", matmul_q8::format_trials),
     ("quantize", quantize::format_trials),
     ("softmax", softmax::long_trials),
+    ("tune", tune::trials),
 ];
 
 /// What uses subgroups where a device has them, in all its forms at every size of theirs; all else is

@@ -6,6 +6,7 @@ use mantissa::gpu::{Caps, Class};
 use mantissa::ops::glu::{self, Activation};
 use mantissa::ops::matmul::{self, Fused, Output, Tile, record_tiled, reference, reference_by};
 use mantissa::ops::{Matrix, Placement, stride};
+use mantissa::tune;
 use pollster::block_on;
 
 use crate::glu::tolerance;
@@ -17,6 +18,7 @@ use crate::support::{
 pub fn trials() -> Vec<(String, Case)> {
     vec![
         case("tiles", tiles),
+        case("candidates", candidates),
         case("flags", flags),
         case("norms", norms),
         case("gates", gates),
@@ -211,6 +213,33 @@ fn tiles(gpu: &Gpu) -> Outcome {
             let tile = Tile { lanes, split, rows, m: tile_m, share: 1, codes };
             let gpus = Shape::of(Caps::plain(Class::Gpu), q4_1, m, 261, 160);
             check(gpu, q4_1, Shape { tile, row_tile, ..gpus })?;
+        }
+    }
+    Ok(())
+}
+
+/// Each layout that a tuner may choose here, also with all that is fused where that compiles soon, and
+/// those of other machines for a row of x.
+fn candidates(gpu: &Gpu) -> Outcome {
+    let q4_1 = formats::by_name("q4_1")?;
+    for caps in machines(gpu) {
+        // Other machines' larger tiles take drivers long to compile.
+        let rows: &[usize] = if caps == gpu.caps() { &[1, 3, 9, 33] } else { &[1] };
+        for &m in rows {
+            for tile in tune::candidates(caps, gpu.limits(), q4_1, m) {
+                let shape = Shape { tile, ..Shape::of(caps, q4_1, m, 261, 160) };
+                check(gpu, q4_1, Shape { bias: true, accumulate: true, ..shape })?;
+                if m <= 3 && caps == gpu.caps() {
+                    fused(gpu, q4_1, Shape { n: 70, ..shape }, true, Some(Activation::Silu))?;
+                }
+            }
+        }
+    }
+    for name in ["q6_k", "f32"] {
+        let format = formats::by_name(name)?;
+        for tile in tune::candidates(gpu.caps(), gpu.limits(), format, 1) {
+            let k = 160usize.next_multiple_of(format.block_len());
+            check(gpu, format, Shape { tile, ..Shape::of(gpu.caps(), format, 1, 67, k) })?;
         }
     }
     Ok(())

@@ -49,11 +49,11 @@ fn goldens() -> Vec<Golden> {
     all.into_iter().map(golden).collect()
 }
 
-fn bytes(name: &str) -> Vec<u8> {
+pub fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(format!("{name}.gguf"))).unwrap()
 }
 
-fn load(gpu: &Gpu, data: Vec<u8>) -> Result<Model> {
+pub fn load(gpu: &Gpu, data: Vec<u8>) -> Result<Model> {
     block_on(Model::load(gpu, Arc::new(Bytes::new("golden", data)), &mut |_| {}))
 }
 
@@ -62,7 +62,7 @@ fn session(gpu: &Gpu, name: &str, chunk: usize) -> Result<Session> {
     block_on(load(gpu, bytes(name))?.session(&options))
 }
 
-const MODEL: &str = "tied_q4_1";
+pub const MODEL: &str = "tied_q4_1";
 
 pub fn trials() -> Vec<(String, Case)> {
     let chunks = [64, 7, 1];
@@ -89,7 +89,7 @@ pub fn trials() -> Vec<(String, Case)> {
     logits.into_iter().chain(others).chain(decoding::trials()).collect()
 }
 
-fn logits_are_right(gpu: &Gpu, chunk: usize) -> Outcome {
+pub fn logits_are_right(gpu: &Gpu, chunk: usize) -> Outcome {
     for golden in goldens() {
         let mut session = session(gpu, &golden.name, chunk)?;
         let mut all = Vec::new();
@@ -416,7 +416,7 @@ fn nan_weight(gpu: &Gpu) -> Outcome {
 }
 
 /// A device of the trial's own, to be destroyed.
-fn own_device(gpu: &Gpu) -> Result<Gpu> {
+pub fn own_device(gpu: &Gpu) -> Result<Gpu> {
     let adapter = Some(gpu.info().name.clone());
     block_on(Gpu::request(&GpuOptions { adapter, ..Default::default() }))
 }

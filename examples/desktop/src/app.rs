@@ -295,6 +295,7 @@ impl App {
             Event::Loading(Progress { stage, done, total }) => match stage {
                 mantissa::model::Stage::Upload => self.progress("Loading weights", done, total),
                 mantissa::model::Stage::Compile => self.progress("Compiling", done, total),
+                mantissa::model::Stage::Tune => self.progress("Measuring", done, total),
             },
             Event::Loaded(loaded) => {
                 self.settings.loaded(loaded.load.model.clone());

@@ -77,6 +77,10 @@ pub struct ModelArgs {
     /// machines and less accurate
     #[arg(long, value_enum, default_value_t = ActivationsArg::F32)]
     pub activations: ActivationsArg,
+
+    /// Do not use what `mantissa tune` measured on this adapter
+    #[arg(long)]
+    pub no_tune: bool,
 }
 
 /// What activations are rounded to.

@@ -45,6 +45,9 @@ impl Engine {
             None => default_model::path()?,
         };
         let start = Instant::now();
+        if !model.no_tune {
+            crate::tune::apply(gpu);
+        }
         let files = mantissa::platform::open_model(&path)?;
         let mut bar = LoadingBar::default();
         let model_options = SessionOptions {
@@ -168,15 +171,17 @@ fn rate(count: usize, seconds: f64) -> f64 {
 
 /// Uploading, then compiling: a bar each.
 #[derive(Default)]
-struct LoadingBar(Option<(Stage, ProgressBar)>);
+pub struct LoadingBar(Option<(Stage, ProgressBar)>);
 
 impl LoadingBar {
-    fn show(&mut self, progress: Progress) {
+    /// Shows how far it is.
+    pub fn show(&mut self, progress: Progress) {
         if self.0.as_ref().is_none_or(|(stage, _)| *stage != progress.stage) {
             self.clear();
             let bar = match progress.stage {
                 Stage::Upload => output::byte_bar(progress.total, "loading  "),
                 Stage::Compile => output::count_bar(progress.total, "compiling"),
+                Stage::Tune => output::count_bar(progress.total, "tuning   "),
             };
             self.0 = Some((progress.stage, bar));
         }

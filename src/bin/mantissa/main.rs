@@ -21,6 +21,7 @@ mod perplexity;
 mod profile;
 mod quantize;
 mod run;
+mod tune;
 mod windows;
 
 use std::process::ExitCode;
@@ -37,8 +38,8 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
-Environment: MANTISSA_CACHE is the folder that holds the default model (default: the user's cache \
-folder); RUST_LOG=warn shows what the GPU library has to say.";
+Environment: MANTISSA_CACHE is the folder that holds the default model and what `tune` measured \
+(default: the user's cache folder); RUST_LOG=warn shows what the GPU library has to say.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -62,6 +63,8 @@ enum Command {
     Bench(bench::Args),
     /// Print where a token's time goes, operation by operation
     Profile(profile::Args),
+    /// Measure which layouts of work suit the adapter, for commands to come
+    Tune(tune::Args),
     /// Run one kernel on .npy files
     #[command(subcommand)]
     Op(op::Command),
@@ -87,6 +90,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Profile(args) => profile::run(args).await,
+        Command::Tune(args) => tune::run(args).await,
         Command::Op(command) => op::run(command).await,
         Command::Fetch(args) => fetch::run(args),
     }

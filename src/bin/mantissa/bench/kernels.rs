@@ -214,7 +214,7 @@ async fn matmul_cases(
             let got: Vec<f32> = y.read(row * stride(n), few).await?;
             let x = &x[row * stride(k)..row * stride(k) + k];
             let blocks = &distinct[..distinct.len() / DISTINCT * few];
-            let codes = matmul::Tile::choose(gpu.caps(), format, m).uses_codes(format);
+            let codes = matmul::Tile::on(gpu, format, (n, k), m).uses_codes(format);
             let exact = matmul::reference_by(format, blocks, (few, k), x, codes)?;
             // K products and K − 1 additions in any order (Higham, section 3.1), and some slack.
             let unit = (k + 2) as f64 / f64::from(1 << 24);
