@@ -43,7 +43,7 @@ pub fn ensure_browsers() -> Result<()> {
 
 /// The major version of a browser from the distribution.
 fn version(package: &str) -> Option<u32> {
-    let said = output(command(&format!("/usr/bin/{package}")).arg("--version")).ok()?;
+    let said = output(command(format!("/usr/bin/{package}")).arg("--version")).ok()?;
     said.split_whitespace().find_map(|word| word.split('.').next()?.parse().ok())
 }
 
