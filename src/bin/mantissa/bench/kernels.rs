@@ -1,11 +1,12 @@
 //! Every kernel at the shapes that matter, each answer held against f64 before it is timed.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
 use mantissa::gpu::{Buffer, Gpu, PlanBuilder};
-use mantissa::ops::softmax::{Options, Softmax, Tensors};
-use mantissa::ops::{Matrix, argmax, matmul, quantize, rms_norm, softmax, stride};
+use mantissa::ops::{Matrix, matmul, quantize, stride};
 
+use super::around;
+use super::case::{Case, near, values};
 use super::ceilings::Ceilings;
 use super::clock::Budget;
 use super::report::Kernel;
@@ -15,8 +16,8 @@ use super::timed::Timed;
 #[derive(clap::Args)]
 #[command(next_help_heading = "The kernels' measurements")]
 pub struct KernelBench {
-    /// The operations [default: all of matmul, softmax, rms_norm, argmax]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = OPS)]
+    /// The operations [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = ops())]
     op: Vec<String>,
 
     /// The formats of weights [default: all; with --quick q4_0, q4_1, q8_0, mxfp4]
@@ -32,7 +33,6 @@ pub struct KernelBench {
     m: Vec<u32>,
 }
 
-const OPS: [&str; 4] = ["matmul", "softmax", "rms_norm", "argmax"];
 const SHAPES: [(usize, usize); 7] =
     [(576, 576), (192, 576), (1536, 576), (576, 1536), (49_152, 576), (2048, 2048), (11_008, 4096)];
 const QUICK_FORMATS: [&str; 4] = ["q4_0", "q4_1", "q8_0", "mxfp4"];
@@ -42,54 +42,16 @@ const DISTINCT: usize = 16;
 const COLD: usize = 64 << 20;
 const COPIES: usize = 16;
 
+/// Names that `--op` takes.
+fn ops() -> Vec<&'static str> {
+    std::iter::once("matmul").chain(around::OPS).collect()
+}
+
 fn shape(text: &str) -> Result<(usize, usize), String> {
     let parsed = text.split_once('x').and_then(|(n, k)| Some((n.parse().ok()?, k.parse().ok()?)));
     let small = |n: usize| (1..=1 << 24).contains(&n);
     let fits = |&(n, k): &(usize, usize)| small(n) && small(k) && n * k <= 1 << 30;
     parsed.filter(fits).ok_or_else(|| "must be ROWSxCOLUMNS, such as 576x1536".into())
-}
-
-/// A kernel that is ready to be timed.
-struct Case {
-    kernel: Kernel,
-    bytes: f64,
-    flops: f64,
-    timed: Timed,
-}
-
-impl Case {
-    fn new(op: &str, format: &str, shape: String, m: usize, timed: Timed) -> Self {
-        let kernel = Kernel {
-            op: op.into(),
-            format: format.into(),
-            shape,
-            m,
-            seconds: 0.0,
-            gigabytes_per_second: 0.0,
-            gigaflops: 0.0,
-            share: 0.0,
-            bound: String::new(),
-        };
-        Self { kernel, bytes: 0.0, flops: 0.0, timed }
-    }
-
-    fn moving(self, bytes: usize, flops: usize) -> Self {
-        Self { bytes: bytes as f64, flops: flops as f64, ..self }
-    }
-
-    fn finish(mut self, read: f64, multiply_add: f64) -> Kernel {
-        let seconds = self.timed.take_median().max(1e-12);
-        let (bytes, flops) = (self.bytes / seconds, self.flops / seconds);
-        let (by_read, by_flops) = (bytes / read, flops / multiply_add);
-        Kernel {
-            seconds,
-            gigabytes_per_second: bytes / 1e9,
-            gigaflops: flops / 1e9,
-            share: by_read.max(by_flops),
-            bound: if by_read >= by_flops { "read" } else { "multiply_add" }.into(),
-            ..self.kernel
-        }
-    }
 }
 
 /// Measures what is asked for; what there is no time for is named in `left_out`.
@@ -102,19 +64,14 @@ pub async fn run(
 ) -> Result<Vec<Kernel>> {
     let wants = |op: &str| asked.op.is_empty() || asked.op.iter().any(|o| o == op);
     let mut found = Vec::new();
-    let mut others = Vec::new();
-    if wants("softmax") {
-        for shape in [(1, 49_152), (64, 4096)] {
-            others.push(softmax_case(gpu, shape).await?);
+    for op in around::OPS.into_iter().filter(|op| wants(op)) {
+        if budget.holds(1.0) {
+            let cases = around::cases(gpu, op, quick).await?;
+            found.extend(take_turns(cases, ceilings, (rounds, budget)).await?);
+        } else {
+            left_out.push(format!("{op}: the time"));
         }
     }
-    if wants("rms_norm") {
-        others.push(rms_norm_case(gpu, (128, 576)).await?);
-    }
-    if wants("argmax") {
-        others.push(argmax_case(gpu, 49_152).await?);
-    }
-    found.extend(take_turns(others, ceilings, (rounds, budget)).await?);
     if wants("matmul") {
         for (format, shape) in products(asked, quick)? {
             let name = format!("matmul {} {}x{}", format.name(), shape.0, shape.1);
@@ -227,68 +184,6 @@ async fn matmul_cases(
     Ok(cases)
 }
 
-async fn softmax_case(gpu: &Gpu, (rows, cols): (usize, usize)) -> Result<Case> {
-    let x = values(rows * cols, 3);
-    let prepared = Softmax::new(gpu, (rows, cols), Options::default()).await?;
-    let from = Buffer::from_slice(gpu, "x", &x).await?;
-    let y = Buffer::new(gpu, "y", x.len()).await?;
-    let mut plan = PlanBuilder::new(gpu, "softmax");
-    prepared.record(&mut plan, &Tensors { x: &from, mask: None, y: &y, log_sum_exp: None })?;
-    let timed = Timed::new(gpu, plan, 1).await?;
-    let got: Vec<f32> = y.read(0, cols).await?;
-    // Far above the bound that docs/SOFTMAX.md derives, far below anything wrong.
-    let exact = softmax::reference(&x[..cols], 1.0).into_iter();
-    near("softmax", &got, exact.map(|y| (y, 3e-6 * y + 1e-37)))?;
-    let case = Case::new("softmax", "", format!("{rows}x{cols}"), rows, timed);
-    Ok(case.moving(8 * x.len(), 0))
-}
-
-async fn rms_norm_case(gpu: &Gpu, (rows, cols): (usize, usize)) -> Result<Case> {
-    let (x, gain) = (values(rows * cols, 4), values(cols, 5));
-    let from = Buffer::from_slice(gpu, "x", &x).await?;
-    let weight = Buffer::from_slice(gpu, "gain", &gain).await?;
-    let y = Buffer::new(gpu, "y", rows * stride(cols)).await?;
-    let mut plan = PlanBuilder::new(gpu, "rms_norm");
-    rms_norm::record(&mut plan, (&from, 0), &weight, &y, (rows, cols), 1e-5)?;
-    let timed = Timed::new(gpu, plan, 1).await?;
-    let got: Vec<f32> = y.read(0, cols).await?;
-    let exact = rms_norm::reference(&x[..cols], &gain, 1e-5).into_iter();
-    // A sum of `cols` squares, each off by 2^-24 at most, and a handful of roundings behind it.
-    let unit = (cols + 16) as f64 / f64::from(1 << 24);
-    near("rms_norm", &got, exact.map(|y| (y, unit * y.abs() + 1e-37)))?;
-    let case = Case::new("rms_norm", "", format!("{rows}x{cols}"), rows, timed);
-    Ok(case.moving(8 * x.len(), 3 * x.len()))
-}
-
-async fn argmax_case(gpu: &Gpu, cols: usize) -> Result<Case> {
-    let x = values(cols, 6);
-    let from = Buffer::from_slice(gpu, "x", &x).await?;
-    let y = Buffer::new(gpu, "y", 1).await?;
-    let mut plan = PlanBuilder::new(gpu, "argmax");
-    argmax::record(&mut plan, &from, (1, cols), &y, 0)?;
-    let timed = Timed::new(gpu, plan, 1).await?;
-    let got: Vec<u32> = y.read(0, 1).await?;
-    ensure!(got == [argmax::reference(&x)], "argmax gives {got:?}");
-    Ok(Case::new("argmax", "", format!("1x{cols}"), 1, timed).moving(4 * cols, 0))
-}
-
-fn near(what: &str, got: &[f32], want: impl Iterator<Item = (f64, f64)>) -> Result<()> {
-    for ((exact, allowed), value) in want.zip(got) {
-        let error = (f64::from(*value) - exact).abs();
-        if error.is_nan() || error > allowed {
-            bail!("{what} gives {value:e}, not {exact:e} ± {allowed:e}");
-        }
-    }
-    Ok(())
-}
-
-/// Some values in [−2, 2), the same each time (a multiplicative hash of the index).
-fn values(n: usize, seed: u64) -> Vec<f32> {
-    let hash = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23) ^ seed;
-    let value = |i| (hash(i).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f32 / (1 << 22) as f32;
-    (0..n).map(|i| value(i) - 2.0).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,14 +193,6 @@ mod tests {
         assert_eq!(shape("576x1536"), Ok((576, 1536)));
         for bad in ["", "576", "0x4", "4x0", "ax4", "99999999x99999999", "16777216x16777216"] {
             assert!(shape(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_value_beside_its_bound_is_refused() {
-        assert!(near("it", &[1.0], [(1.0, 0.0)].into_iter()).is_ok());
-        for wrong in [1.1, f32::NAN] {
-            assert!(near("it", &[wrong], [(1.0, 0.01)].into_iter()).is_err());
         }
     }
 }

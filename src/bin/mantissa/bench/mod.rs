@@ -1,6 +1,9 @@
 //! `mantissa bench`: what the adapter can do at best, what each kernel makes of it, and what that
 //! comes to for a model.
 
+mod around;
+mod cached;
+mod case;
 mod ceilings;
 mod chart;
 pub mod clock;
