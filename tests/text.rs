@@ -455,13 +455,20 @@ fn a_template_cannot_exhaust_stack_or_memory() {
         let template = ChatTemplate::new(&source, "", "").unwrap();
         assert_eq!(template.render(&[Message::user("a")], true).unwrap(), expected);
     }
+    let padded = "{{ '%5.1f|%s of 2024'|format(2.5, 1234) }}{{ '{:>4}'.format(7) }}";
+    let template = ChatTemplate::new(padded, "", "").unwrap();
+    assert_eq!(template.render(&[Message::user("a")], true).unwrap(), "  2.5|1234 of 2024   7");
     let text = "{% for i in range(1000) %}{{ 'a' * 100000 }}{% endfor %}";
     for (source, problem) in [
-        ("{{ 'a\nb'|indent(1000000000000) }}", "an indentation of 1000000000000"),
-        ("{{ 'a\nb'|indent(width=1000000000000) }}", "an indentation of 1000000000000"),
-        ("{{ messages|tojson(indent=1000000000000) }}", "an indentation of 1000000000000"),
+        ("{{ 'a\nb'|indent(1000000000000) }}", "a width of 1000000000000"),
+        ("{{ 'a\nb'|indent(width=1000000000000) }}", "a width of 1000000000000"),
+        ("{{ messages|tojson(indent=1000000000000) }}", "a width of 1000000000000"),
         ("{{ [1]|batch(1000000000000, 0)|list }}", "batch is unknown"),
         ("{{ [1]|slice(1000000000000)|list }}", "slice is unknown"),
+        ("{{ '%1000000000000d'|format(3) }}", "a width of 1000000000000"),
+        ("{{ '%*d'|format(1000000000000, 3) }}", "a width of 1000000000000"),
+        ("{{ '%.99999999999999999999f'|format(3) }}", "a width of 18446744073709551615"),
+        ("{{ '{:>1000000000000}'.format(3) }}", "a width of 1000000000000"),
         (text, "write"),
     ] {
         let template = ChatTemplate::new(source, "", "").unwrap();

@@ -4,13 +4,14 @@
 //! `apply_chat_template` does: blocks trimmed, `raise_exception`, `strftime_now`, Python's string
 //! methods, `tools` and `documents` none.
 
+mod builtins;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
-use jiff::{Zoned, fmt::strtime};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, StringInput, Value};
+use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind, context};
 
 use crate::error::{Error, Result};
@@ -54,9 +55,6 @@ const FUEL: u64 = 2_000_000;
 /// Bytes of source (the largest that are in use have some 30 KB), and of a rendered conversation.
 const MAX_SOURCE: usize = 128 << 10;
 const MAX_TEXT: usize = 64 << 20;
-
-/// No indentation is as wide.
-const MAX_INDENT: usize = 1000;
 
 /// minijinja's parser bounds brackets, not chains: `1+1+…` is as deep as it is long, and compiling
 /// and dropping it recurse. This is 4 KiB for each two bytes of source; only what is used of
@@ -138,7 +136,9 @@ impl ChatTemplate {
                 AssertUnwindSafe(|| template.render_captured_to(context.clone(), &mut text));
             match catch_unwind(rendering) {
                 Ok(rendered) => rendered.map_err(Error::Template)?,
-                Err(_) => return Err(Error::Template(invalid("the engine failed on it"))),
+                Err(_) => {
+                    return Err(Error::Template(builtins::invalid("the engine failed on it")));
+                }
             };
             Ok(String::from_utf8_lossy(&text.0).into_owned())
         })
@@ -149,15 +149,7 @@ fn compile(source: &str) -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.set_fuel(Some(FUEL));
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", raise_exception);
-    environment.add_function("strftime_now", strftime_now);
-    environment.add_filter("tojson", tojson);
-    environment.add_filter("indent", indent);
-    // They allocate whatever count they are given, and lay out pages, not chats.
-    for filter in ["batch", "slice"] {
-        environment.remove_filter(filter);
-    }
+    builtins::add(&mut environment);
     environment.add_template_owned(NAME, prepare(source))?;
     Ok(environment)
 }
@@ -189,35 +181,6 @@ impl io::Write for Bounded {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-fn invalid(problem: impl Into<std::borrow::Cow<'static, str>>) -> minijinja::Error {
-    minijinja::Error::new(ErrorKind::InvalidOperation, problem)
-}
-
-/// minijinja's filter; it allocates whatever width it is asked for.
-fn indent(
-    text: StringInput<'_>,
-    width: Option<usize>,
-    first: Option<bool>,
-    blank: Option<bool>,
-    kwargs: Kwargs,
-) -> Result<Value, minijinja::Error> {
-    let width = match width {
-        None => kwargs.get::<Option<usize>>("width")?,
-        given => given,
-    };
-    bounded_indent(width)?;
-    minijinja::filters::indent(text, width, first, blank, kwargs)
-}
-
-fn bounded_indent(width: Option<usize>) -> Result<(), minijinja::Error> {
-    match width {
-        Some(width @ MAX_INDENT..) => {
-            Err(invalid(format!("an indentation of {width}; it must be below {MAX_INDENT}")))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -256,43 +219,4 @@ fn generation_tag(text: &str) -> Option<(&str, &'static str, &str, &str)> {
     let text = text.strip_prefix("generation")?.trim_start();
     let (close, text) = text.split_at(sign(text));
     Some((open, word, close, text.strip_prefix("%}")?))
-}
-
-fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
-    Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-}
-
-fn strftime_now(format: &str) -> Result<String, minijinja::Error> {
-    strtime::format(format, &Zoned::now()).map_err(|e| {
-        minijinja::Error::new(ErrorKind::InvalidOperation, format!("strftime_now({format:?}): {e}"))
-    })
-}
-
-/// Python's `json.dumps(ensure_ascii=False)`: minijinja's text without its escapes for HTML.
-fn tojson(value: &Value, indent: Option<Value>, kwargs: Kwargs) -> Result<Value, minijinja::Error> {
-    let width = match &indent {
-        Some(width) => width.as_usize(),
-        None => kwargs.get::<Option<Value>>("indent")?.and_then(|width| width.as_usize()),
-    };
-    bounded_indent(width)?;
-    let json = minijinja::filters::tojson(value, indent, kwargs)?;
-    let json = json.as_str().unwrap_or_default();
-    let mut plain = String::with_capacity(json.len());
-    let mut rest = json;
-    while let Some(at) = rest.find('\\') {
-        plain.push_str(&rest[..at]);
-        let escape = &rest[at..];
-        let html = [("\\u003c", '<'), ("\\u003e", '>'), ("\\u0026", '&'), ("\\u0027", '\'')];
-        if let Some((text, char)) = html.iter().find(|(text, _)| escape.starts_with(text)) {
-            plain.push(*char);
-            rest = &escape[text.len()..];
-        } else {
-            // A backslash and the ASCII character that it escapes; `\\u003c` is text, not an escape.
-            let end = escape.len().min(2);
-            plain.push_str(&escape[..end]);
-            rest = &escape[end..];
-        }
-    }
-    plain.push_str(rest);
-    Ok(Value::from(plain))
 }
