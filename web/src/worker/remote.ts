@@ -154,10 +154,14 @@ export class RemoteFile implements FileLike {
     return this.#turn(async () => {
       const { sha256, tell } = this.#options;
       if (this.#hasher && sha256 !== undefined) {
-        while (this.#next * PIECE < this.size) {
-          await this.#advance(this.#next);
+        const passed = () => {
           const done = Math.min(this.#next * PIECE, this.size);
           tell({ stage: 'verify', done, total: this.size, unit: 'bytes', cached: false });
+        };
+        passed();
+        while (this.#next * PIECE < this.size) {
+          await this.#advance(this.#next);
+          passed();
         }
         const got = this.#hasher.digest();
         if (got !== sha256.toLowerCase()) this.#wrong(`SHA-256 is ${got}, not ${sha256}`, sha256, got);
