@@ -20,10 +20,12 @@ pub use choice::clearly_faster;
 pub use store::{Store, StoreError};
 pub use trial::{Options, Target, measure};
 
+use std::sync::OnceLock;
+
 use serde::{Deserialize, Serialize};
 
 use crate::formats::{self, FormatRef};
-use crate::gpu::{Class as Machine, Gpu};
+use crate::gpu::{Caps, Class as Machine, Gpu, link_parts};
 use crate::ops::matmul::{self, Tile};
 
 /// The device that something was measured on, as far as it counts for speed.
@@ -73,15 +75,20 @@ impl DeviceKey {
     }
 }
 
-/// FNV-1a over the text of all that a multiplication is linked from.
+/// FNV-1a over every text that a multiplication may be linked to, in any format.
 fn kernels_hash() -> u64 {
-    let caps = crate::gpu::Caps { subgroups: true, ..crate::gpu::Caps::plain(Machine::Gpu) };
-    let chosen = matmul::part_lists(caps).into_iter().flatten();
-    let own = matmul::OP.parts.iter().copied().chain(chosen);
-    let all = own.chain(formats::all().flat_map(|format| format.shader().iter().copied()));
-    let bytes = all.flat_map(|part| part.text.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    static HASH: OnceLock<u64> = OnceLock::new();
+    let caps = Caps { subgroups: true, ..Caps::plain(Machine::Gpu) };
+    let of_format = |format| {
+        let lists = matmul::part_lists(caps).into_iter();
+        lists.map(move |parts| link_parts(&matmul::OP, &[format], &parts, caps).text)
+    };
+    *HASH.get_or_init(|| {
+        let texts = formats::all().flat_map(of_format);
+        texts.fold(0xcbf2_9ce4_8422_2325, |hash, text| {
+            text.bytes()
+                .fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        })
     })
 }
 
