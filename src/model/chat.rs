@@ -7,7 +7,7 @@
 mod builtins;
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use minijinja::syntax::SyntaxConfig;
@@ -85,7 +85,7 @@ impl ChatTemplate {
             let problem = format!("{} bytes are too long; at most {MAX_SOURCE}", source.len());
             return Err(Error::Template(minijinja::Error::new(ErrorKind::SyntaxError, problem)));
         }
-        let environment = with_deep_stack(|| compile(source)).map_err(Error::Template)?;
+        let environment = guarded(|| compile(source))?;
         Ok(Self { environment, bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
@@ -129,19 +129,11 @@ impl ChatTemplate {
             tools => Value::from(()), documents => Value::from(()),
         };
         let template = self.environment.get_template(NAME).map_err(Error::Template)?;
-        with_deep_stack(|| {
+        let text = guarded(|| {
             let mut text = Bounded(Vec::new());
-            // minijinja 3.0.5 panics on `''[::-1]`; a file must not end the program.
-            let rendering =
-                AssertUnwindSafe(|| template.render_captured_to(context.clone(), &mut text));
-            match catch_unwind(rendering) {
-                Ok(rendered) => rendered.map_err(Error::Template)?,
-                Err(_) => {
-                    return Err(Error::Template(builtins::invalid("the engine failed on it")));
-                }
-            };
-            Ok(String::from_utf8_lossy(&text.0).into_owned())
-        })
+            template.render_captured_to(context.clone(), &mut text).map(|_| text.0)
+        })?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 }
 
@@ -154,17 +146,18 @@ fn compile(source: &str) -> Result<Environment<'static>, minijinja::Error> {
     Ok(environment)
 }
 
-/// Runs `f` in a thread with a large stack; in a page, which has no threads, where it stands.
-fn with_deep_stack<T: Send>(f: impl Fn() -> T + Sync) -> T {
-    let joined = thread::scope(|scope| {
-        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, &f).ok()?;
-        Some(thread.join())
+/// Runs `f` in a thread with a large stack; in a page, which has no threads, where it stands. minijinja
+/// 3.0.5 panics on `''[::-1]`, and a file must not end the program: a panic is an error.
+fn guarded<T: Send>(f: impl Fn() -> Result<T, minijinja::Error> + Sync) -> Result<T> {
+    let caught = || catch_unwind(AssertUnwindSafe(&f));
+    let result = thread::scope(|scope| {
+        match thread::Builder::new().stack_size(STACK).spawn_scoped(scope, caught) {
+            Ok(thread) => thread.join().flatten(),
+            Err(_) => caught(),
+        }
     });
-    match joined {
-        Some(Ok(result)) => result,
-        Some(Err(panic)) => resume_unwind(panic),
-        None => f(),
-    }
+    let failed = |_| Err(builtins::invalid("the engine failed on it"));
+    result.unwrap_or_else(failed).map_err(Error::Template)
 }
 
 /// A text that a template cannot make longer than [`MAX_TEXT`].
