@@ -111,15 +111,13 @@ impl Cache {
         let (k, v) = (self.first_head(0, place + 1)?, self.first_head(KV_WIDTH, place + 1)?);
         let seen = Seen { keys: &k, values: &v, mask: None, place, end: place + 1, head: 0 };
         let exact = reference(&q[..KV.head_dim], &seen, &options);
+        let sizes: Vec<f64> = v.iter().map(|v| v.abs()).collect();
+        let sizes = reference(&q[..KV.head_dim], &Seen { values: &sizes, ..seen }, &options);
         let got: Vec<f32> = y.read(0, KV.head_dim).await?;
         let name = self.format.name();
-        // Logits of at most 0.125·64·4 = 32, off by (64 + 2)·2^-24 of that at most, move weights by a
-        // factor of 1 + 2.6e-4 at most; values are below 2, their weights add up to 1.
-        near(
-            &format!("attention {name} at {context}"),
-            &got,
-            exact.into_iter().map(|y| (y, 6e-4)),
-        )?;
+        let error = relative_error(&q[..KV.head_dim], &k, place + 1);
+        let bounds = exact.into_iter().zip(sizes).map(|(y, size)| (y, error * size));
+        near(&format!("attention {name} at {context}"), &got, bounds)?;
         let seen = rows * context - rows * (rows - 1) / 2;
         let bytes = 2 * context * self.keys.matrix.bytes() as usize / self.keys.stride;
         let case = Case::new("attention", name, format!("context {context}"), rows, timed);
@@ -136,4 +134,14 @@ impl Cache {
         }
         Ok(all)
     }
+}
+
+/// Of Σ p·v, beside Σ p·|v|: a logit's error is its head's products and sums and the scale
+/// (γ(head + 1), Higham, section 3.1), and changes a weight, and the sum of weights, by as much
+/// relatively; both sums add γ(positions), and the exponential and the division some units.
+fn relative_error(q: &[f32], keys: &[f64], positions: usize) -> f64 {
+    let gamma = |n: usize| n as f64 / f64::from(1 << 24);
+    let size = |k: &[f64]| -> f64 { q.iter().zip(k).map(|(q, k)| (f64::from(*q) * k).abs()).sum() };
+    let largest = keys.chunks_exact(q.len()).map(size).fold(0.0, f64::max);
+    2.0 * (gamma(q.len() + 1) * 0.125 * largest + gamma(positions + 16))
 }
