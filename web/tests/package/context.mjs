@@ -1,5 +1,6 @@
 /** What the tests of the package share: a browser, a server, pages, and the native program. */
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +18,7 @@ function required(name) {
 
 export const MODEL_SHA256 = 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53';
 export const TINY = join(ROOT, 'tests/golden/models/tied_q4_1.gguf');
+export const TINY_SHA256 = createHash('sha256').update(readFileSync(TINY)).digest('hex');
 
 /** A browser with a server beside it. */
 export async function open(name) {
@@ -30,6 +32,8 @@ export async function open(name) {
   return {
     name,
     server,
+    /** The ranges that were asked for of the tiny model. */
+    ranges: () => server.requests.filter((r) => r.path === '/files/tiny.gguf').map((r) => r.range),
     /** A page of its own storage, with the package loaded. */
     async page() {
       const page = await browser.page();

@@ -1,12 +1,10 @@
 /** From a server, a file or a cache to a model, with all that can go wrong on the way. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, test } from 'node:test';
-import { patchWorkers, TINY } from './context.mjs';
+import { patchWorkers, TINY, TINY_SHA256 as SHA256 } from './context.mjs';
 
 const bytes = readFileSync(TINY);
-const SHA256 = createHash('sha256').update(bytes).digest('hex');
 
 export function loading(context) {
   let page;
@@ -16,8 +14,7 @@ export function loading(context) {
   });
   afterEach(() => page.close());
 
-  const ranges = () =>
-    context.server.requests.filter((r) => r.path === '/files/tiny.gguf').map((r) => r.range);
+  const { ranges } = context;
   /** Loads, completes a prompt, disposes; gives the text, or what went wrong. */
   const attempt = (query, options = {}) =>
     page.evaluate(

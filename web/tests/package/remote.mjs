@@ -1,11 +1,7 @@
 /** Files that the browser has no place for: read from their server while the model loads. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
-import { MODEL_SHA256, native, patchWorkers, TINY } from './context.mjs';
-
-const SHA256 = createHash('sha256').update(readFileSync(TINY)).digest('hex');
+import { MODEL_SHA256, native, patchWorkers, TINY_SHA256 as SHA256 } from './context.mjs';
 
 export function remote(context) {
   let page;
@@ -15,8 +11,7 @@ export function remote(context) {
   });
   afterEach(() => page.close());
 
-  const ranges = () =>
-    context.server.requests.filter((r) => r.path === '/files/tiny.gguf').map((r) => r.range);
+  const { ranges } = context;
   /** Loads, completes a prompt, and once more on a new device; gives the ids, or what went wrong. */
   const attempt = (query, options) =>
     page.evaluate(
