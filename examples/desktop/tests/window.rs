@@ -281,6 +281,18 @@ fn download() {
     window.step(2);
     window.harness.get_by_label_contains("look after the network");
     window.harness.get_by_role_and_label(Role::Button, "Try again");
+
+    SERVER.leave_to_a_silent_hub();
+    window.load_default();
+    // A third of what the hub sends before it falls silent.
+    let begun = |app: &App| {
+        let step = app.loading.as_ref().map(|loading| loading.step);
+        step.is_some_and(|(what, share)| what == "Downloading" && share >= 0.17)
+    };
+    window.until("bytes of the hub", begun);
+    window.click("Cancel");
+    window.until("the end of the download", |app| !app.is_loading());
+    assert!(window.app().load_error.is_none(), "what the user wanted is no error");
 }
 
 fn lost() {
