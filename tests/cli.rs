@@ -255,3 +255,18 @@ fn two_outputs_in_one_file_are_refused() {
     let arguments = ["op", "softmax", "--in", &path, "--out", &out, "--log-sum-exp", &out];
     assert_failure(&mantissa(&arguments), 1, &["error:", "--log-sum-exp", "--out"]);
 }
+
+#[test]
+fn a_chart_does_not_replace_what_is_no_chart() {
+    let folder = folder("charts");
+    let model = file(&folder, "model.gguf", b"GGUF\x03\0\0\0");
+    let chart = file(&folder, "chart.svg", b"<svg width=\"1\"/>");
+    let text = file(&folder, "text.txt", b"");
+    for command in [&["bench"][..], &["eval", "--formats", "q8_0", "--file", &text]] {
+        let of = |path| [command, &["--svg", path, "--adapter", "no such adapter"]].concat();
+        assert_failure(&mantissa(&of(&model)), 2, &["error:", "--svg", &model, "no SVG"]);
+        let output = mantissa(&of(&chart));
+        assert!(!stderr(&output).contains("no SVG"), "{}", stderr(&output));
+    }
+    assert_eq!(std::fs::read(&model).expect("it is there"), b"GGUF\x03\0\0\0");
+}

@@ -1,5 +1,7 @@
 //! Flags that several subcommands share.
 
+use std::fs::File;
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -186,6 +188,22 @@ fn cache_format(name: &str) -> Result<FormatRef, String> {
     }
     let fit: Vec<_> = formats::FORMATS.iter().filter(|f| can_hold(**f)).map(|f| f.name()).collect();
     Err(format!("a device cannot append to it; these work: {}, and the families", fit.join(", ")))
+}
+
+/// A place for a chart. It is written after minutes of measuring, and a model's name is soon typed
+/// where the chart's should stand: a file that is no chart is not written over.
+pub fn chart_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if !path.is_file() {
+        return Ok(path);
+    }
+    let mut start = Vec::new();
+    let file = File::open(&path).map_err(|error| error.to_string())?;
+    file.take(5).read_to_end(&mut start).map_err(|error| error.to_string())?;
+    match &start[..] {
+        b"" | b"<svg " | b"<?xml" => Ok(path),
+        _ => Err("the file is there and is no SVG; name another, or delete it".into()),
+    }
 }
 
 fn non_negative(text: &str) -> Result<f32, String> {

@@ -20,7 +20,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use mantissa::gpu::Class;
 
-use crate::args::{GpuArgs, ModelArgs};
+use crate::args::{GpuArgs, ModelArgs, chart_path};
 use crate::engine::{driver, open_gpu};
 use crate::output;
 use clock::Budget;
@@ -54,7 +54,7 @@ pub struct Args {
     compare: Option<PathBuf>,
 
     /// Draw the model's decoding and prompts into an SVG file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = chart_path)]
     svg: Option<PathBuf>,
 
     #[command(flatten)]

@@ -14,7 +14,7 @@ use mantissa::formats::FormatRef;
 use mantissa::quantize::{Because, Plan, Recipe};
 use serde::Serialize;
 
-use crate::args::{ActivationsArg, GpuArgs, ModelArgs, format};
+use crate::args::{ActivationsArg, GpuArgs, ModelArgs, chart_path, format};
 use crate::engine::{Engine, open_gpu};
 use crate::interrupt::{self, Interrupted};
 use crate::output::{self, table};
@@ -45,7 +45,7 @@ pub struct Args {
     json: bool,
 
     /// Draw bits per weight against divergence into an SVG file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = chart_path)]
     svg: Option<PathBuf>,
 
     #[command(flatten)]
