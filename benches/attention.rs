@@ -15,7 +15,7 @@ use mantissa::ops::attention::{Attention, Options, Seen, Shape, reference};
 use mantissa::ops::kv::{Kv, KvShape};
 use mantissa::ops::kv_append::{Rotation, Rows};
 use mantissa::ops::matrix::decode_f64;
-use mantissa::ops::{STEP_WORDS, kv_append};
+use mantissa::ops::{self, Span, kv_append};
 use pollster::block_on;
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
@@ -61,9 +61,9 @@ fn format(gpu: &Gpu, format: FormatRef, rows: usize) -> Fallible<Vec<String>> {
     let all = step(gpu, 0, KV.positions)?;
     let mut plan = PlanBuilder::new(gpu, "fill");
     let kv = block_on(Buffer::from_slice(gpu, "keys, values", &x))?;
-    let kv = Rows { x: &kv, stride: 2 * kv_width, rows: KV.positions, heads: 0 };
+    let kv = Rows { x: &kv, stride: 2 * kv_width, sequences: 1, rows: KV.positions, heads: 0 };
     let table = block_on(Buffer::new(gpu, "no angles", 2))?;
-    let rotation = Rotation { table: &table, pairs: 0, neox: false };
+    let rotation = Rotation { table: &table, positions: KV.positions, pairs: 0, neox: false };
     kv_append::record(&mut plan, &all, kv, rotation, (&keys, &values_))?;
     block_on(plan.run())?;
 
@@ -72,7 +72,7 @@ fn format(gpu: &Gpu, format: FormatRef, rows: usize) -> Fallible<Vec<String>> {
     let y = block_on(Buffer::new(gpu, "y", rows * width))?;
     let before = gpu.allocated_bytes();
     let options = Options::causal(0.125);
-    let shape = Shape { heads: HEADS, rows, q_stride: width, y_stride: width };
+    let shape = Shape { heads: HEADS, sequences: 1, rows, q_stride: width, y_stride: width };
     let attention = block_on(Attention::new(gpu, shape, KV, options.clone()))?;
     let beside = gpu.allocated_bytes() - before;
     let runs = if rows == 1 { 50 } else { 2 };
@@ -136,9 +136,7 @@ fn first_head(format: FormatRef, x: &[f32], stride: usize, cols: usize) -> Falli
 }
 
 fn step(gpu: &Gpu, position: usize, rows: usize) -> Fallible<Buffer> {
-    let step = block_on(Buffer::uniform(gpu, "step", STEP_WORDS))?;
-    step.write(0, &[position as u32, rows as u32]);
-    Ok(step)
+    Ok(block_on(ops::step(gpu, &[Span::alone(position, rows, KV.positions)]))?)
 }
 
 /// Some values in [−2, 2), the same each time (a multiplicative hash of the index).

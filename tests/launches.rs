@@ -55,8 +55,8 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
     for class in [Class::Gpu, Class::Software] {
         for (queries, positions) in [(8 * rows, 131_072), (8, 131_072), (1, 4_194_304)] {
             let kv = KvShape { heads: 128, head_dim: 256, positions };
-            let tile = Tile::choose(class, 256, queries, kv).expect("attention");
-            grids.push(("attention", tile.workgroups(queries, kv).expect("attention")));
+            let tile = Tile::choose(class, 256, (1, queries), kv).expect("attention");
+            grids.push(("attention", tile.workgroups((1, queries), kv).expect("attention")));
         }
     }
     let combine = ops::attention_combine::Params {
@@ -159,7 +159,7 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
                 let tiles = positions.div_ceil(4 * lanes).div_ceil(splits) + 1;
                 tiles * each + queries + queries * teams
             };
-            let largest = boundary(|positions| tile.workgroups(8, kv(positions)).is_ok());
+            let largest = boundary(|positions| tile.workgroups((1, 8), kv(positions)).is_ok());
             assert!(exact(largest) as u64 <= MAX_LOOP, "{tile:?}, {head_dim} takes {largest}");
         }
     }

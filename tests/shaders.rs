@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
 use mantissa::gpu::{Access, Caps, Class, Linked, Op, Part, Variant, link_op, link_parts};
 use mantissa::ops::sample::Choice;
-use mantissa::ops::{self, OPS, STEP_WORDS};
+use mantissa::ops::{self, OPS, STEP_WORDS, Span};
 use mantissa::probes::PROBES;
 use naga::back::PipelineConstants;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -144,10 +144,16 @@ fn bindings_are_what_the_operation_says() {
 }
 
 /// Members (name, offset) and size of the struct behind the global variable of this name.
-fn layout(module: &Module, variable: &str) -> Option<(Vec<(String, usize)>, usize)> {
+fn layout(module: &Module, variable: &str) -> Option<Layout> {
     let (_, variable) =
         module.global_variables.iter().find(|(_, v)| v.name.as_deref() == Some(variable))?;
-    let TypeInner::Struct { members, span } = &module.types[variable.ty].inner else { return None };
+    layout_of(&module.types[variable.ty])
+}
+
+type Layout = (Vec<(String, usize)>, usize);
+
+fn layout_of(declared: &naga::Type) -> Option<Layout> {
+    let TypeInner::Struct { members, span } = &declared.inner else { return None };
     let member = |m: &naga::StructMember| (m.name.clone().unwrap_or_default(), m.offset as usize);
     Some((members.iter().map(member).collect(), *span as usize))
 }
@@ -167,13 +173,16 @@ fn uniforms_have_the_layout_that_rust_gives_them() {
         if choice.is_some_and(|size| size != Choice::WORDS * 4) {
             return Err(format!("{}: Choice takes {choice:?} bytes", kernel.name()));
         }
-        let step = vec![("position".to_string(), 0), ("rows".to_string(), 4)];
-        match layout(&module, "step") {
-            Some(found) if found != (step, STEP_WORDS * 4) => {
-                Err(format!("{}: Step is {found:?}", kernel.name()))
-            }
-            _ => Ok(()),
+        let Some(step) = layout(&module, "step") else { return Ok(()) };
+        let mut types = module.types.iter().map(|(_, declared)| declared);
+        let span = types.find(|t| t.name.as_deref() == Some("Span")).and_then(layout_of);
+        let fields = ["position", "rows", "start", "end"].into_iter().map(String::from);
+        let expected = (fields.zip((0..).step_by(4)).collect(), size_of::<Span>());
+        let whole = (vec![("spans".to_string(), 0)], STEP_WORDS * 4);
+        if step != whole || span.as_ref() != Some(&expected) {
+            return Err(format!("{}: Step is {step:?} of {span:?}", kernel.name()));
         }
+        Ok(())
     });
 }
 

@@ -1,4 +1,8 @@
-// Where in the context a step of the decoder stands: the only words that change from token to
-// token.
+// Where in the cache the sequences of a step stand: the only words that change from token to token.
 
-struct Step { position: u32, rows: u32 }
+const MAX_SEQUENCES: u32 = 64u;
+
+// `rows` rows from `position` on, of a sequence that has the cache's positions start..end.
+struct Span { position: u32, rows: u32, start: u32, end: u32 }
+
+struct Step { spans: array<Span, MAX_SEQUENCES> }

@@ -9,6 +9,9 @@
 // exponent of each query is found with an atomic maximum, whose order does not matter. Then a lane
 // owns eight values of the head: TEAMS teams of SLICES lanes each add up some of the tile's positions.
 // At the end the teams are added in a fixed order.
+//
+// A step may have several sequences, each with rows of its own and its own part of the cache; a
+// workgroup's queries are of one sequence.
 
 override LANES: u32 = 64u;
 override TILE_Q: u32 = 8u;
@@ -28,7 +31,8 @@ override MASKED: bool = false;
 // Whether the context is split, and sums are left for attention_combine.
 override SPLIT: bool = false;
 
-// Strides of q and y count vec4s, that of the mask floats. The cache has `context` rows for each head.
+// A sequence has `rows` rows. Strides of q and y count vec4s, that of the mask floats. The cache has
+// `context` rows for each head.
 struct Params {
     k_chunks: u32, k_plane1: u32, k_plane2: u32, v_chunks: u32, v_plane1: u32, v_plane2: u32,
     width: u32, group: u32, heads: u32, rows: u32, context: u32,
@@ -77,16 +81,19 @@ fn unordered(i: i32) -> f32 {
     return bitcast<f32>(i ^ ((i >> 31u) & 0x7fffffff));
 }
 
-// Query m of the workgroup: its row, its head, and the positions start..end that it sees.
-struct Query { row: u32, head: u32, start: u32, end: u32 }
+// Query m of the workgroup: its row, its head, its position, the first of its sequence, and the
+// positions start..end that it sees.
+struct Query { row: u32, head: u32, place: u32, base: u32, start: u32, end: u32 }
 
-fn query(kv_head: u32, index: u32) -> Query {
+fn query(sequence: u32, kv_head: u32, index: u32) -> Query {
+    let span = step.spans[sequence];
     let row = min(index / params.group, params.rows - 1u);
     let head = kv_head * params.group + index % params.group;
-    let place = step.position + row + 1u;
-    let end = min(select(step.position + step.rows, place, CAUSAL), params.context);
-    let start = select(0u, max(place, params.window) - params.window, WINDOW);
-    return Query(row, head, min(start, end), end);
+    let place = span.position + row;
+    let end = min(select(span.position + span.rows, place + 1u, CAUSAL), span.end);
+    let start = select(0u, max(place + 1u, params.window) - params.window, WINDOW);
+    return Query(
+        sequence * params.rows + row, head, place, span.start, clamp(start, span.start, end), end);
 }
 
 fn load_q(at: u32, i: u32) -> vec4<f32> {
@@ -118,12 +125,11 @@ fn weigh(score: vec4<f32>, asked: Query, keys: vec4<u32>) -> Pair4 {
         z = select(sign(z) * (params.soft_cap * ((1.0 - t) / (1.0 + t))), z, is_not_finite(z));
     }
     if MASKED {
-        let m = mask_at(asked.row, min(keys, vec4<u32>(params.mask_stride - 1u)));
+        let m = mask_at(asked.row, min(keys - asked.base, vec4<u32>(params.mask_stride - 1u)));
         gone = gone | is_minus_infinity(m);
         z += of_heads[asked.head].x * select(m, vec4<f32>(), gone);
     } else if ALIBI {
-        let place = vec4<i32>(i32(step.position + asked.row));
-        z += of_heads[asked.head].x * vec4<f32>(vec4<i32>(keys) - place);
+        z += of_heads[asked.head].x * vec4<f32>(vec4<i32>(keys) - i32(asked.place));
     }
     gone = gone | is_minus_infinity(z);
     let spoilt = is_not_finite(z) & !gone;
@@ -138,18 +144,22 @@ fn weigh(score: vec4<f32>, asked: Query, keys: vec4<u32>) -> Pair4 {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let kv_head = group.y;
-    let first_query = group.x * TILE_Q;
     let queries = params.rows * params.group;
+    let of_sequence = (queries + TILE_Q - 1u) / TILE_Q;
+    let sequence = min(group.x / of_sequence, MAX_SEQUENCES - 1u);
+    let first_query = group.x % of_sequence * TILE_Q;
     let first_row = kv_head * params.context;
 
-    // The tiles that any of the queries sees, and those of this split.
-    let earliest = query(kv_head, first_query);
-    let latest = query(kv_head, min(first_query + TILE_Q, queries) - 1u);
+    // The tiles that any of the queries sees, and those of this split. They are counted from the
+    // sequence's first position, so that what another sequence keeps before it is never read.
+    let earliest = query(sequence, kv_head, first_query);
+    let latest = query(sequence, kv_head, min(first_query + TILE_Q, queries) - 1u);
     let tile = 4u * LANES;
-    let tiles_from = earliest.start / tile;
-    let tiles = (latest.end + tile - 1u) / tile - min(tiles_from, latest.end / tile);
+    let length = latest.end - min(latest.base, latest.end);
+    let tiles_from = (earliest.start - earliest.base) / tile;
+    let tiles = (length + tile - 1u) / tile - min(tiles_from, length / tile);
     let share = (tiles + params.splits - 1u) / params.splits;
-    let begin = (tiles_from + group.z * share) * tile;
+    let begin = earliest.base + (tiles_from + group.z * share) * tile;
     let end = min(begin + share * tile, latest.end);
 
     let slice = lane % SLICES;
@@ -162,7 +172,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var lo: array<vec4<f32>, MAX_TILE_Q>;
     var hi: array<vec4<f32>, MAX_TILE_Q>;
     for (var m = 0u; m < TILE_Q; m++) {
-        let asked = query(kv_head, first_query + m);
+        let asked = query(sequence, kv_head, first_query + m);
         q_at[m] = asked.row * params.q_stride + asked.head * params.width;
         top[m] = PAIR_ZERO.e;
         total[m] = vec4<f32>();
@@ -204,7 +214,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         var exponents: array<vec4<f32>, MAX_TILE_Q>;
         for (var m = 0u; m < TILE_Q; m++) {
-            let p = weigh(scores[m], query(kv_head, first_query + m), keys);
+            let p = weigh(scores[m], query(sequence, kv_head, first_query + m), keys);
             scores[m] = p.v;
             exponents[m] = p.e;
             atomicMax(&tops[m], ordered(max(max(p.e.x, p.e.y), max(p.e.z, p.e.w))));
@@ -252,7 +262,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
             let t = total[m];
             let sum = Pair((t.x + t.y) + (t.z + t.w), top[m]);
-            store(query(kv_head, first_query + m), group.z, slice, sum, lo[m], hi[m]);
+            store(query(sequence, kv_head, first_query + m), group.z, slice, sum, lo[m], hi[m]);
         }
     }
 }

@@ -1,5 +1,5 @@
-// A step's rows made ready for attention, which begins at the step's position: queries are rotated
-// by position (lib/rotate.wgsl) in place; keys, rotated, and values, as they are, are encoded into
+// A step's rows made ready for attention, each where its sequence stands: queries are rotated by
+// their place in it (lib/rotate.wgsl) in place; keys, rotated, and values, as they are, are encoded into
 // their caches (lib/encode.wgsl). A cache is a matrix with a row for each head and position, head by
 // head.
 //
@@ -13,11 +13,13 @@ override TURNS: u32 = 1u;
 override K_TILE: u32 = 1u;
 override V_TILE: u32 = 1u;
 
-// A row of x: `heads` heads of `cols` floats of queries, `kv_heads` of keys, as many of values. A
-// cache has `context` rows for each head, of which `positions` are used; so many the table has.
+// A row of x: `heads` heads of `cols` floats of queries, `kv_heads` of keys, as many of values;
+// `span_rows` of them belong to a sequence. A cache has `context` rows for each head, the table
+// `positions`.
 struct Params {
     chunks: u32, plane1: u32, plane2: u32, scales: u32, table: u32,
     cols: u32, heads: u32, kv_heads: u32, pairs: u32, positions: u32, context: u32, stride: u32,
+    span_rows: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -89,13 +91,20 @@ fn main(
     let of_row = 2u * of_keys + (params.heads * params.pairs + TURNS - 1u) / TURNS;
     let id = (group.y * groups.x + group.x) * LANES + lane;
     let x_row = id / of_row;
-    let position = step.position + x_row;
-    if x_row >= step.rows || position >= params.positions {
+    let sequence = x_row / params.span_rows;
+    if sequence >= MAX_SEQUENCES {
+        return;
+    }
+    let span = step.spans[sequence];
+    let row_of_span = x_row % params.span_rows;
+    let position = span.position + row_of_span;
+    let place = position - span.start;
+    if row_of_span >= span.rows || position >= span.end || place >= params.positions {
         return;
     }
     let item = id % of_row;
     let x_at = x_row * params.stride;
-    let turns_at = position * params.pairs;
+    let turns_at = place * params.pairs;
     if item >= 2u * of_keys {
         rotate_queries(x_at, turns_at, (item - 2u * of_keys) * TURNS);
         return;

@@ -1,4 +1,4 @@
-// Rotates pairs of every head by position (lib/rotate.wgsl), in place. A lane per pair.
+// Rotates pairs of every head of a sequence by position (lib/rotate.wgsl), in place. A lane per pair.
 
 override LANES: u32 = 64u;
 
@@ -18,7 +18,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let at = row * params.stride + head * params.head_dim + pair_places(pair, params.pairs);
-    let turn = table[(step.position + row) * params.pairs + pair];
+    let span = step.spans[0];
+    let turn = table[(span.position - span.start + row) * params.pairs + pair];
     let turned = rotate(vec2<f32>(x[at.x], x[at.y]), turn);
     x[at.x] = turned.x;
     x[at.y] = turned.y;

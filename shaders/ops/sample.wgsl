@@ -112,7 +112,8 @@ fn draw(count: u32) -> u32 {
             break;
         }
     }
-    let at = high_product(random(step.position + step.rows), total);
+    let span = step.spans[0];
+    let at = high_product(random(span.position - span.start + span.rows), total);
     var chosen = 0u;
     sum = drawn[0];
     while chosen + 1u < kept && sum <= at {

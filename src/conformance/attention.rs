@@ -12,7 +12,7 @@ use crate::ops::extexp::EXP_ERROR;
 use crate::ops::kv::{Kv, KvShape};
 use crate::ops::kv_append::{Rotation, Rows};
 use crate::ops::matrix::{Matrix, Placement, decode_f64};
-use crate::ops::{self, attention as attending, kv_append as appending, rope as turning};
+use crate::ops::{self, Span, attention as attending, kv_append as appending, rope as turning};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rope {
@@ -47,7 +47,7 @@ pub(super) async fn rope(gpu: &Gpu, shape: Rope) -> Result<Outcome> {
     let table = turning::table(&frequencies, position + rows);
     let table = Buffer::from_slice(gpu, "table", table.as_flattened()).await?;
     let buffer = Buffer::from_slice(gpu, "x", &x).await?;
-    let step = step(gpu, position, rows).await?;
+    let step = ops::step(gpu, &[Span::alone(position, rows, position + rows)]).await?;
     let [heads, head_dim32, pairs32, stride32] = [heads, head_dim, pairs, stride].map(|n| n as u32);
     let params = turning::Params { heads, head_dim: head_dim32, pairs: pairs32, stride: stride32 };
     let mut plan = PlanBuilder::new(gpu, "rope");
@@ -104,10 +104,10 @@ pub(super) async fn kv_append(gpu: &Gpu, format: FormatRef, shape: Append) -> Re
     let from = Buffer::from_slice(gpu, "x", &x).await?;
     let table: Vec<[f32; 2]> = QUARTERS.into_iter().cycle().take(kv.positions * pairs).collect();
     let angles = Buffer::from_slice(gpu, "table", table.as_flattened()).await?;
-    let step = step(gpu, position, rows).await?;
+    let step = ops::step(gpu, &[Span::alone(position, rows, kv.positions)]).await?;
     let mut plan = PlanBuilder::new(gpu, "kv_append");
-    let input = Rows { x: &from, stride, rows, heads };
-    let rotation = Rotation { table: &angles, pairs, neox };
+    let input = Rows { x: &from, stride, sequences: 1, rows, heads };
+    let rotation = Rotation { table: &angles, positions: kv.positions, pairs, neox };
     appending::record(&mut plan, &step, input, rotation, (&caches[0], &caches[1]))?;
     plan.run().await?;
 
@@ -185,12 +185,13 @@ pub(super) async fn attention(gpu: &Gpu, format: FormatRef, shape: Shape) -> Res
     let keys = Kv::keys(gpu, format, kv).await?;
     let values = Kv::values(gpu, format, kv).await?;
     let mut plan = PlanBuilder::new(gpu, "attention");
-    let all = step(gpu, 0, positions).await?;
+    let all = ops::step(gpu, &[Span::alone(0, positions, positions)]).await?;
     let x = random.normals(positions * 2 * kv_stride, 1.0);
     let filled = Buffer::from_slice(gpu, "keys, values", &x).await?;
-    let filled = Rows { x: &filled, stride: 2 * kv_stride, rows: positions, heads: 0 };
+    let filled =
+        Rows { x: &filled, stride: 2 * kv_stride, sequences: 1, rows: positions, heads: 0 };
     let none = Buffer::new(gpu, "no angles", 2).await?;
-    let rotation = Rotation { table: &none, pairs: 0, neox: false };
+    let rotation = Rotation { table: &none, positions, pairs: 0, neox: false };
     appending::record(&mut plan, &all, filled, rotation, (&keys, &values))?;
     let of = |at: usize| {
         let rows = x.chunks_exact(2 * kv_stride);
@@ -200,12 +201,13 @@ pub(super) async fn attention(gpu: &Gpu, format: FormatRef, shape: Shape) -> Res
     let decoded = [of(0)?, of(kv_stride)?];
     let from = Buffer::from_slice(gpu, "q", &q).await?;
     let y = Buffer::new(gpu, "y", q.len()).await?;
-    let step = step(gpu, position, rows).await?;
+    let step = ops::step(gpu, &[Span::alone(position, rows, positions)]).await?;
     let mut options = Options::causal(1.0 / (head_dim as f32).sqrt());
     if splits > 1 {
         options.tile = Some(Tile { lanes: 64, queries: group.min(8), splits });
     }
-    let queries = attending::Shape { heads, rows, q_stride: stride, y_stride: stride };
+    let (q_stride, y_stride) = (stride, stride);
+    let queries = attending::Shape { heads, sequences: 1, rows, q_stride, y_stride };
     let attention = Attention::new(gpu, queries, kv, options.clone()).await?;
     attention.record(&mut plan, &step, &from, (&keys, &values), None, &y)?;
     plan.run().await?;
@@ -257,10 +259,4 @@ fn bounded(q: &[f32], seen: &Seen<'_>, options: &Options) -> Vec<(f64, f64)> {
     let floor = n as f64 * 2f64.powi(-125) * 10.0 + U * U;
     let bound = |(y, of_value): (f64, f64)| (y, of_value + y.abs() * mean_eta + floor);
     exact.into_iter().zip(of_values).map(bound).collect()
-}
-
-async fn step(gpu: &Gpu, position: usize, rows: usize) -> Result<Buffer> {
-    let buffer = Buffer::uniform(gpu, "step", ops::STEP_WORDS).await?;
-    buffer.write(0, &[position as u32, rows as u32]);
-    Ok(buffer)
 }

@@ -3,8 +3,8 @@
 use super::{Outcome, Random};
 use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, PlanBuilder};
-use crate::ops;
 use crate::ops::sample::Choice;
+use crate::ops::{self, Span};
 
 /// The first of the largest.
 pub(super) async fn argmax(gpu: &Gpu, cols: usize) -> Result<Outcome> {
@@ -46,8 +46,7 @@ pub(super) async fn sample(gpu: &Gpu, width: usize) -> Result<Outcome> {
     uniform.write(0, &[choice]);
     let y = Buffer::new(gpu, "y", DRAWS).await?;
     for at in 0..DRAWS {
-        let step = Buffer::uniform(gpu, "step", ops::STEP_WORDS).await?;
-        step.write(0, &[at as u32, 1]);
+        let step = ops::step(gpu, &[Span::alone(at, 1, DRAWS)]).await?;
         let mut plan = PlanBuilder::new(gpu, "sample");
         ops::sample::record(&mut plan, (&step, &uniform), (&list, width), &y, at)?;
         plan.run().await?;

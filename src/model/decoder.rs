@@ -1,5 +1,7 @@
 //! The decoder graph: a step of it is one plan, recorded once for each number of rows.
 
+mod scratch;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,14 +15,14 @@ use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
 use crate::ops::Matrix;
 use crate::ops::attention::{self, Attention};
 use crate::ops::glu::Activation;
-use crate::ops::kv::Kv;
+use crate::ops::kv::{self, Kv};
 use crate::ops::kv_append::{Rotation, Rows};
 use crate::ops::matmul::Fused;
 use crate::ops::sample::Choice;
-use crate::ops::softmax::{self, Softmax, Tensors};
-use crate::ops::top_k::MAX_K;
-use crate::ops::{self, argmax, dequantize, glu, kv_append, matmul, matmul_q8, quantize_q8};
-use crate::ops::{rms_norm, rope, sample, top_k};
+use crate::ops::softmax::{self, Softmax};
+use crate::ops::{self, Span, dequantize, glu, kv_append, matmul, matmul_q8, quantize_q8};
+use crate::ops::{rms_norm, rope};
+use scratch::Scratch;
 
 /// Which rows of a step go through the output matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +58,28 @@ impl Head {
     }
 }
 
+/// Rows of a step: of how many sequences, and how many of each.
+pub type StepShape = (usize, usize);
+
+/// What a decoder's cache has room for.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Sequences.
+    pub sequences: usize,
+    /// Positions of each.
+    pub context: usize,
+    /// The number format of keys and values.
+    pub format: FormatRef,
+}
+
+impl Room {
+    /// Positions of the cache from one sequence's first to the next one's.
+    fn stride(&self) -> usize {
+        // Rows of a cache are interleaved by as many at the most.
+        if self.sequences > 1 { self.context.next_multiple_of(kv::TILE) } else { self.context }
+    }
+}
+
 /// Plans that are kept at once; the rarest to be needed again are remainders of prompts.
 const MAX_PLANS: usize = 8;
 
@@ -65,12 +89,13 @@ pub struct Decoder {
     gpu: Gpu,
     config: Arc<ModelConfig>,
     weights: Arc<Weights>,
+    room: Room,
     cache: KvCache,
     scratch: Scratch,
     /// Activations as bytes, where they are rounded.
     q8: Option<Buffer>,
     rope_table: Buffer,
-    plans: HashMap<(usize, Head), Recorded>,
+    plans: HashMap<(StepShape, Head), Recorded>,
 }
 
 /// A plan, and what it uses that no other plan does.
@@ -81,88 +106,8 @@ struct Recorded {
     _softmax: Option<Softmax>,
 }
 
-/// Activations: rows of floats, `ops::stride` of their width apart. Clones are the same buffers.
-#[derive(Debug, Clone)]
-struct Scratch {
-    step: Buffer,
-    ids: Buffer,
-    residual: Buffer,
-    normed: Buffer,
-    qkv: Buffer,
-    attended: Buffer,
-    gate_up: Buffer,
-    activated: Buffer,
-    logits: Buffer,
-    logit_rows: usize,
-    log_probs: Buffer,
-    log_sum: Buffer,
-    choice: Buffer,
-    best: Buffer,
-    lists: Buffer,
-    candidates: Buffer,
-}
-
-impl Scratch {
-    async fn new(gpu: &Gpu, config: &ModelConfig, chunk: usize) -> Result<Self> {
-        let rows = async |label: &str, width: usize| {
-            Buffer::new(gpu, label, chunk * ops::stride(width)).await
-        };
-        Ok(Self {
-            step: Buffer::uniform(gpu, "step", ops::STEP_WORDS).await?,
-            ids: Buffer::new(gpu, "ids", chunk).await?,
-            residual: rows("residual", config.width).await?,
-            normed: rows("normed", config.width).await?,
-            qkv: rows("qkv", config.q_width() + 2 * config.kv_width()).await?,
-            attended: rows("attended", config.q_width()).await?,
-            gate_up: rows("gate, up", 2 * config.ffn_width).await?,
-            activated: rows("activated", config.ffn_width).await?,
-            logits: Buffer::new(gpu, "logits", ops::stride(config.vocabulary)).await?,
-            logit_rows: 1,
-            log_probs: Buffer::new(gpu, "log-probabilities", config.vocabulary).await?,
-            log_sum: Buffer::new(gpu, "log-sum-exp", 1).await?,
-            choice: Buffer::uniform(gpu, "choice", Choice::WORDS).await?,
-            best: Buffer::new(gpu, "best tokens", chunk).await?,
-            lists: Buffer::new(
-                gpu,
-                "top-k of chunks",
-                top_k::scratch_words(config.vocabulary, MAX_K),
-            )
-            .await?,
-            candidates: Buffer::new(gpu, "candidates", top_k::list_words(MAX_K)).await?,
-        })
-    }
-
-    /// What is chosen by the logits of so many rows.
-    fn record_choice(
-        &self,
-        plan: &mut PlanBuilder,
-        (rows, vocabulary): (usize, usize),
-        head: Head,
-    ) -> Result<()> {
-        match head {
-            Head::None | Head::All => Ok(()),
-            Head::Last | Head::LogProbs => {
-                argmax::record(plan, &self.logits, (1, vocabulary), &self.ids, 0)
-            }
-            Head::Best => argmax::record(plan, &self.logits, (rows, vocabulary), &self.best, 0),
-            Head::Drawn(width, _) => {
-                let shape = (vocabulary, width);
-                top_k::record(plan, &self.logits, shape, &self.lists, &self.candidates)?;
-                let uniforms = (&self.step, &self.choice);
-                sample::record(plan, uniforms, (&self.candidates, width), &self.ids, 0)
-            }
-        }
-    }
-
-    fn record_log_softmax(&self, plan: &mut PlanBuilder, log_softmax: &Softmax) -> Result<()> {
-        let log_sum_exp = Some(&self.log_sum);
-        let tensors = Tensors { x: &self.logits, mask: None, y: &self.log_probs, log_sum_exp };
-        log_softmax.record(plan, &tensors)
-    }
-}
-
 impl Decoder {
-    /// A decoder with an empty cache of `context` positions in a format.
+    /// A decoder with an empty cache, for steps of up to `chunk` rows.
     ///
     /// # Errors
     /// As [`KvCache::new`]; what the device says.
@@ -170,17 +115,19 @@ impl Decoder {
         gpu: &Gpu,
         config: &Arc<ModelConfig>,
         weights: &Arc<Weights>,
-        (context, kv_format): (usize, FormatRef),
+        room: Room,
         chunk: usize,
     ) -> Result<Self> {
         let frequencies = config.rope_frequencies(weights.rope_factors.as_deref())?;
         // First, since it is larger than the table: a context that is too long is refused here.
-        let cache = KvCache::new(gpu, config, context, kv_format).await?;
-        let table = rope::table(&frequencies, context);
+        let positions = room.sequences.saturating_mul(room.stride());
+        let cache = KvCache::new(gpu, config, positions, room.format).await?;
+        let table = rope::table(&frequencies, room.context);
         Ok(Self {
             gpu: gpu.clone(),
             config: config.clone(),
             weights: weights.clone(),
+            room,
             cache,
             scratch: Scratch::new(gpu, config, chunk).await?,
             q8: None,
@@ -207,9 +154,9 @@ impl Decoder {
         Ok(self)
     }
 
-    /// Positions that the cache holds.
+    /// Positions that a sequence has.
     pub fn context(&self) -> usize {
-        self.cache.shape.positions
+        self.room.context
     }
 
     /// Tokens that it knows.
@@ -219,13 +166,8 @@ impl Decoder {
 
     /// What it takes of the device's memory.
     pub fn memory(&self) -> SessionMemory {
-        let s = &self.scratch;
-        let activations = [&s.residual, &s.normed, &s.qkv, &s.attended, &s.gate_up, &s.activated];
-        let others = [&s.step, &s.ids, &s.logits, &s.log_probs, &s.log_sum, &self.rope_table];
-        let choosing = [&s.choice, &s.best, &s.lists, &s.candidates];
-        let others = others.into_iter().chain(choosing).chain(self.q8.iter());
-        let scratch = activations.into_iter().chain(others).map(Buffer::size).sum();
-        SessionMemory { kv_cache: self.cache.bytes(), scratch }
+        let beside = self.q8.iter().chain([&self.rope_table]).map(Buffer::size).sum::<u64>();
+        SessionMemory { kv_cache: self.cache.bytes(), scratch: self.scratch.bytes() + beside }
     }
 
     /// Token ids that the next step reads; [`Head::Last`] leaves the best next token in the first.
@@ -253,43 +195,75 @@ impl Decoder {
         self.scratch.choice.write(0, &[*choice]);
     }
 
-    /// Puts a step's place in the context where its plan reads it. To be called before each submit.
+    /// Puts a step's place in the only sequence where its plan reads it. To be called before each
+    /// submit.
     pub fn place(&self, position: usize, rows: usize) {
-        self.scratch.step.write(0, &[position as u32, rows as u32]);
+        self.place_all(&[self.span(0, position, rows)]);
     }
 
-    /// The plan of a step of `rows` rows, recorded on first use. `progress` hears of its pipelines.
+    /// The same of several sequences' steps.
+    pub fn place_all(&self, spans: &[Span]) {
+        self.scratch.step.write(0, spans);
+    }
+
+    /// Rows of a sequence from one of its positions on.
+    pub fn span(&self, sequence: usize, position: usize, rows: usize) -> Span {
+        let start = sequence * self.room.stride();
+        let Span { position, rows, end, .. } = Span::alone(position, rows, self.room.context);
+        let start = start as u32;
+        Span { position: start + position, rows, start, end: start + end }
+    }
+
+    /// The plan of a step of `rows` rows of one sequence, recorded on first use. `progress` hears of
+    /// its pipelines.
     ///
     /// # Errors
-    /// What the device says, [`Error::Limit`](crate::Error::Limit) where it is too small for this
-    /// model.
+    /// As [`plan_of`](Self::plan_of).
     pub async fn plan(
         &mut self,
         rows: usize,
         head: Head,
         progress: &mut (dyn FnMut(u64, u64) + Send),
     ) -> Result<Arc<Plan>> {
-        if let Some(recorded) = self.plans.get(&(rows, head)) {
+        self.plan_of((1, rows), head, progress).await
+    }
+
+    /// The same of any shape.
+    ///
+    /// # Errors
+    /// What the device says, [`Error::Limit`](crate::Error::Limit) where it is too small for this
+    /// model.
+    pub async fn plan_of(
+        &mut self,
+        shape: StepShape,
+        head: Head,
+        progress: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<Arc<Plan>> {
+        if let Some(recorded) = self.plans.get(&(shape, head)) {
             return Ok(recorded.plan.clone());
         }
+        let rows = shape.0 * shape.1;
         if self.scratch.logit_rows < head.rows(rows) {
             let words = rows * ops::stride(self.config.vocabulary);
             self.scratch.logits = Buffer::new(&self.gpu, "logits", words).await?;
             self.scratch.logit_rows = rows;
             self.plans.clear();
         }
-        let attention = self.attention(rows).await?;
+        let attention = self.attention(shape).await?;
         let softmax = match head.log_probs() {
             true => Some(log_softmax(&self.gpu, self.config.vocabulary).await?),
             false => None,
         };
-        let recorded = self.record(rows, head, &attention, softmax.as_ref())?;
+        let recorded = self.record(shape, head, &attention, softmax.as_ref())?;
         let plan = Arc::new(recorded.build(progress).await?);
         if self.plans.len() >= MAX_PLANS {
-            self.plans.retain(|(rows, _), _| *rows == 1);
+            self.plans.retain(|((_, rows), _), _| *rows == 1);
+        }
+        if self.plans.len() >= MAX_PLANS {
+            self.plans.clear();
         }
         let recorded = Recorded { plan: plan.clone(), _attention: attention, _softmax: softmax };
-        self.plans.insert((rows, head), recorded);
+        self.plans.insert((shape, head), recorded);
         Ok(plan)
     }
 
@@ -309,11 +283,12 @@ impl Decoder {
         }
     }
 
-    /// What all layers share of attention by `rows` rows.
-    async fn attention(&self, rows: usize) -> Result<Attention> {
+    /// What all layers share of attention by such a step.
+    async fn attention(&self, (sequences, rows): StepShape) -> Result<Attention> {
         let c = &self.config;
         let shape = attention::Shape {
             heads: c.heads,
+            sequences,
             rows,
             q_stride: ops::stride(c.q_width() + 2 * c.kv_width()),
             y_stride: ops::stride(c.q_width()),
@@ -328,16 +303,16 @@ impl Decoder {
 
     fn record(
         &self,
-        rows: usize,
+        shape: StepShape,
         head: Head,
         attention: &Attention,
         log_softmax: Option<&Softmax>,
     ) -> Result<PlanBuilder> {
         let mut plan = PlanBuilder::new(&self.gpu, "decoder step");
-        let s = &self.scratch;
+        let (s, rows) = (&self.scratch, shape.0 * shape.1);
         dequantize::record_rows(&mut plan, &self.weights.embedding, &s.ids, &s.residual, rows)?;
         for (layer, cache) in self.weights.layers.iter().zip(&self.cache.layers) {
-            self.record_attention(&mut plan, layer, cache, (attention, rows))?;
+            self.record_attention(&mut plan, layer, cache, (attention, shape))?;
             self.record_ffn(&mut plan, layer, rows)?;
         }
         self.record_head(&mut plan, rows, head)?;
@@ -352,9 +327,10 @@ impl Decoder {
         plan: &mut PlanBuilder,
         layer: &Layer,
         (keys, values): &(Kv, Kv),
-        (attention, rows): (&Attention, usize),
+        (attention, (sequences, rows_each)): (&Attention, StepShape),
     ) -> Result<()> {
         let (c, s) = (&*self.config, &self.scratch);
+        let rows = sequences * rows_each;
         let stride = ops::stride(c.q_width() + 2 * c.kv_width());
         let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.attn_norm)?;
         let mut at = 0;
@@ -365,10 +341,11 @@ impl Decoder {
         }
         let rotation = Rotation {
             table: &self.rope_table,
+            positions: self.room.context,
             pairs: c.rope.dims / 2,
             neox: c.rope.kind == RopeKind::Neox,
         };
-        let qkv = Rows { x: &s.qkv, stride, rows, heads: c.heads };
+        let qkv = Rows { x: &s.qkv, stride, sequences, rows: rows_each, heads: c.heads };
         kv_append::record(plan, &s.step, qkv, rotation, (keys, values))?;
         attention.record(plan, &s.step, &s.qkv, (keys, values), None, &s.attended)?;
         let attended = self.plain(plan, &s.attended, (rows, c.q_width()))?;

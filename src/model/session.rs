@@ -5,7 +5,7 @@ use crate::formats::{F32, FormatRef};
 use crate::gpu::{Buffer, Gpu, Submission};
 use crate::ops;
 
-use super::decoder::{Decoder, Head};
+use super::decoder::{Decoder, Head, Room};
 use super::generate::{GenerateOptions, Generation};
 use super::{Model, Progress, Stage};
 
@@ -75,11 +75,11 @@ impl Session {
         let chunk = options.chunk.min(context);
         let options = SessionOptions { context: Some(context), chunk, ..options.clone() };
         let (config, weights) = (&model.0.config, &model.0.weights);
-        let decoder =
-            Decoder::new(model.gpu(), config, weights, (context, options.kv_cache), chunk)
-                .await?
-                .with_activations(options.activations)
-                .await?;
+        let room = Room { sequences: 1, context, format: options.kv_cache };
+        let decoder = Decoder::new(model.gpu(), config, weights, room, chunk)
+            .await?
+            .with_activations(options.activations)
+            .await?;
         Ok(Self { model: model.clone(), decoder, options, tokens: Vec::new(), fed: 0 })
     }
 

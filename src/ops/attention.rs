@@ -4,6 +4,9 @@
 //! et al., arXiv 2108.12409) or slope·mask_j; y = Σ exp(z_j)·v_j / (Σ exp(z_j) + exp(sink)). A query
 //! that sees nothing gets zeros; one that sees a NaN or +inf among its logits gets NaN.
 //!
+//! A step may have rows of several sequences, as many of each; each sees the positions of the cache
+//! that are its own ([`Span`](super::Span)).
+//!
 //! The scores never leave a workgroup, so a chunk of a prompt takes memory for its queries alone. A
 //! long context is split over workgroups where rows are few; [`attention_combine`] then adds up.
 
@@ -15,7 +18,7 @@ pub use reference::{Seen, reference};
 
 use super::attention_combine::{self, FINISH};
 use super::kv::{Kv, KvShape};
-use super::{EXTEXP, STEP};
+use super::{EXTEXP, MAX_SEQUENCES, STEP};
 use crate::error::{Error, Result};
 use crate::gpu::{Access, Binding, Buffer, Gpu, Op, PlanBuilder, Variant, params, part};
 
@@ -38,7 +41,7 @@ params! {
     group: u32,
     /// Query heads.
     heads: u32,
-    /// Rows of queries.
+    /// Rows of queries of a sequence.
     rows: u32,
     /// Rows of the cache for each of its heads.
     context: u32,
@@ -132,7 +135,9 @@ pub fn alibi_slopes(heads: usize, max_bias: f32) -> Vec<f32> {
 pub struct Shape {
     /// Query heads; a multiple of the cache's.
     pub heads: usize,
-    /// Rows of queries.
+    /// Sequences, up to [`MAX_SEQUENCES`](super::MAX_SEQUENCES); their rows follow one another.
+    pub sequences: usize,
+    /// Rows of queries of each.
     pub rows: usize,
     /// Floats from row to row of q; a multiple of 4.
     pub q_stride: usize,
@@ -164,7 +169,7 @@ impl Attention {
         let limits = gpu.limits();
         let most =
             limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-        let queries = shape.rows * (shape.heads / kv.heads);
+        let queries = (shape.sequences, shape.rows * (shape.heads / kv.heads));
         let tile = match options.tile {
             Some(tile) => tile,
             None => Tile::choose(gpu.caps().class, most as usize, queries, kv)?,
@@ -193,7 +198,7 @@ impl Attention {
     }
 
     /// Records y = attention of the rows of q over a cache of keys and values, which hold what
-    /// `step` says: row i stands at position + i.
+    /// `step` says: row i of a sequence stands at its position + i.
     ///
     /// # Errors
     /// [`Error::Shape`] where a mask is there or not against the options, or a buffer is too small;
@@ -220,7 +225,8 @@ impl Attention {
         let to = self.parts.as_ref().unwrap_or(y);
         let mask = mask.unwrap_or(&self.spare);
         let buffers = [step, q, &k.buffer, &v.buffer, mask, &self.of_heads, to];
-        let grid = self.tile.workgroups(self.shape.rows * params.group as usize, keys.shape)?;
+        let queries = self.shape.rows * params.group as usize;
+        let grid = self.tile.workgroups((self.shape.sequences, queries), keys.shape)?;
         plan.dispatch(&OP, self.variant(keys, values), &params, &buffers, grid)?;
         let Some(parts) = &self.parts else { return Ok(()) };
         let combine = self.combine();
@@ -251,7 +257,7 @@ impl Attention {
     }
 
     fn params(&self, keys: &Kv, values: &Kv) -> Params {
-        let Shape { heads, rows, q_stride, y_stride } = self.shape;
+        let Shape { heads, rows, q_stride, y_stride, .. } = self.shape;
         let planes = |kv: &Kv| kv.matrix.shards.first().map_or([0; 5], |s| s.addresses());
         let ([k_chunks, k_plane1, k_plane2, ..], [v_chunks, v_plane1, v_plane2, ..]) =
             (planes(keys), planes(values));
@@ -284,15 +290,15 @@ impl Attention {
             heads: self.shape.heads as u32,
             width: self.kv.head_dim as u32 / 4,
             splits: self.tile.splits as u32,
-            rows: self.shape.rows as u32,
+            rows: (self.shape.sequences * self.shape.rows) as u32,
             y_stride: self.shape.y_stride as u32 / 4,
         }
     }
 
     fn check_buffers(&self, q: &Buffer, mask: Option<&Buffer>, y: &Buffer) -> Result<()> {
-        let Shape { heads, rows, q_stride, y_stride } = self.shape;
+        let Shape { heads, sequences, rows, q_stride, y_stride } = self.shape;
         let width = heads * self.kv.head_dim;
-        let words = |stride: usize| rows.saturating_sub(1) * stride + width;
+        let words = |stride: usize| (sequences * rows).saturating_sub(1) * stride + width;
         let mask_words = self.options.mask.map_or(0, |(rows, stride)| rows * stride);
         let needs = [
             (Some(q), "q", words(q_stride)),
@@ -316,7 +322,10 @@ fn shape_error(expected: String, got: impl ToString) -> Error {
 }
 
 fn check(shape: &Shape, of: KvShape, options: &Options) -> Result<()> {
-    let Shape { heads, q_stride, y_stride, rows } = *shape;
+    let Shape { heads, sequences, q_stride, y_stride, rows } = *shape;
+    if !(1..=MAX_SEQUENCES).contains(&sequences) {
+        return Err(shape_error(format!("1 to {MAX_SEQUENCES} sequences"), sequences));
+    }
     if of.head_dim == 0 || !of.head_dim.is_multiple_of(4) || of.head_dim > layout::MAX_HEAD {
         let expected = format!("a head size that is a multiple of 4, up to {}", layout::MAX_HEAD);
         return Err(shape_error(expected, of.head_dim));
@@ -325,7 +334,7 @@ fn check(shape: &Shape, of: KvShape, options: &Options) -> Result<()> {
         return Err(shape_error(format!("a multiple of {} heads", of.heads), heads));
     }
     let strides = [q_stride, y_stride];
-    let least = if rows > 1 { heads * of.head_dim } else { 0 };
+    let least = if sequences * rows > 1 { heads * of.head_dim } else { 0 };
     if strides.iter().any(|s| !s.is_multiple_of(4) || *s < least) {
         let expected = format!("strides of whole vec4s, at least {least}");
         return Err(shape_error(expected, format!("{strides:?}")));

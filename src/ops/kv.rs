@@ -31,7 +31,7 @@ pub struct Kv {
 }
 
 /// Rows interleaved with each other at the most; heads begin at multiples of it.
-const TILE: usize = 32;
+pub(crate) const TILE: usize = 32;
 
 /// Whether a cache can be in this format: the device must be able to encode a head by itself.
 pub fn can_hold(format: FormatRef) -> bool {

@@ -4,7 +4,7 @@
 use super::kv::Kv;
 use super::quantize::{ENCODE, LANES, encoder, group};
 use super::rope::ROTATE;
-use super::{STEP, fold};
+use super::{MAX_SEQUENCES, STEP, fold};
 use crate::error::{Error, Result};
 use crate::formats::{self, FormatRef};
 use crate::gpu::{Access, Binding, Buffer, Class, Grid, Op, PlanBuilder, params, part};
@@ -19,12 +19,14 @@ params! {
     kv_heads: u32,
     /// Pairs that are rotated in each head of queries and keys.
     pairs: u32,
-    /// Positions that the cache holds.
+    /// Positions that the table has.
     positions: u32,
     /// Rows of the cache for each head.
     context: u32,
     /// Floats from row to row of x.
     stride: u32,
+    /// Rows of a sequence.
+    span_rows: u32,
 }
 
 /// The operation.
@@ -50,7 +52,9 @@ pub struct Rows<'a> {
     pub x: &'a Buffer,
     /// Floats from row to row.
     pub stride: usize,
-    /// How many: as many as the step has.
+    /// Sequences, up to [`MAX_SEQUENCES`]; their rows follow one another.
+    pub sequences: usize,
+    /// Rows of each: as many as its [`Span`](super::Span) has.
     pub rows: usize,
     /// Heads of queries.
     pub heads: usize,
@@ -59,8 +63,10 @@ pub struct Rows<'a> {
 /// How queries and keys are rotated.
 #[derive(Debug, Clone, Copy)]
 pub struct Rotation<'a> {
-    /// [`rope::table`](super::rope::table), for every position of the cache.
+    /// [`rope::table`](super::rope::table).
     pub table: &'a Buffer,
+    /// Positions that the table has; a sequence cannot be longer.
+    pub positions: usize,
     /// Pairs that are rotated in each head; the rest of it stays.
     pub pairs: usize,
     /// Pairs i with i + pairs, otherwise 2i with 2i + 1.
@@ -86,11 +92,11 @@ pub fn workgroups(params: &Params, group: usize, turns: usize, rows: usize) -> G
 }
 
 /// Records what attention needs of rows at the positions that `step` names: queries are rotated in
-/// place, keys on their way into the cache. Rows behind the cache's end are left alone.
+/// place, keys on their way into the cache. Rows behind their sequence's end are left alone.
 ///
 /// # Errors
-/// [`Error::Shape`] for keys and values of different formats or shapes, and where the rows or the
-/// table are too short for them; what the plan says.
+/// [`Error::Shape`] for keys and values of different formats or shapes, too many sequences, and where
+/// the rows or the table are too short for them; what the plan says.
 pub fn record(
     plan: &mut PlanBuilder,
     step: &Buffer,
@@ -113,12 +119,13 @@ pub fn record(
             heads: rows.heads as u32,
             kv_heads: keys.shape.heads as u32,
             pairs: rotation.pairs as u32,
-            positions: keys.shape.positions as u32,
+            positions: rotation.positions as u32,
             context: keys.stride as u32,
             stride: rows.stride as u32,
+            span_rows: rows.rows as u32,
             ..Params::of(k)
         };
-        let grid = workgroups(&params, group(format), turns, rows.rows);
+        let grid = workgroups(&params, group(format), turns, rows.sequences * rows.rows);
         let buffers = [step, rotation.table, rows.x, &k.buffer, &v.buffer];
         plan.dispatch(&OP, variant.clone(), &params, &buffers, grid)?;
     }
@@ -141,7 +148,10 @@ fn check(rows: Rows<'_>, rotation: Rotation<'_>, keys: &Kv, values: &Kv) -> Resu
         let got = format!("{} pairs", rotation.pairs);
         return wrong(format!("pairs of a head of {}", shape.head_dim), got);
     }
-    let (angles, bytes) = (shape.positions * rotation.pairs, rotation.table.size());
+    if !(1..=MAX_SEQUENCES).contains(&rows.sequences) {
+        return wrong(format!("1 to {MAX_SEQUENCES} sequences"), rows.sequences.to_string());
+    }
+    let (angles, bytes) = (rotation.positions * rotation.pairs, rotation.table.size());
     if bytes / 8 < angles as u64 {
         return wrong(format!("a table of {angles} angles"), format!("{bytes} bytes"));
     }

@@ -21,12 +21,15 @@ pub mod rms_norm;
 pub mod rope;
 pub mod sample;
 pub mod softmax;
+mod step;
 pub mod top_k;
 
 pub use matrix::{Matrix, Placement};
+pub use step::{MAX_SEQUENCES, STEP_WORDS, Span, step};
 
 use crate::error::{Error, Result};
 use crate::gpu::{Grid, Op, Part, part};
+use step::STEP;
 
 /// THE table: every operation there is.
 pub static OPS: &[&Op] = &[
@@ -49,13 +52,9 @@ pub static OPS: &[&Op] = &[
 
 /// Pairs, shared by softmax, attention and glu.
 pub const EXTEXP: Part = part!("lib/extexp.wgsl");
-const STEP: Part = part!("lib/step.wgsl");
 
 /// Lavapipe cuts an invocation off in silence after this many iterations of all its loops.
 pub const MAX_LOOP: u64 = 65_535;
-
-/// Words of the `Step` uniform: position, rows.
-pub const STEP_WORDS: usize = 2;
 
 /// A one-dimensional launch of more workgroups than one dimension holds, folded into two.
 fn fold(groups: usize) -> Grid {

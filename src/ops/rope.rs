@@ -39,7 +39,8 @@ pub fn workgroups(params: &Params, rows: usize) -> Grid {
     [(params.heads * params.pairs).div_ceil(LANES), rows as u32, 1]
 }
 
-/// Records the rotation of `rows` rows of x in place, by the positions that `step` names. `neox`
+/// Records the rotation of `rows` rows of x in place, by the places that `step` names in its first
+/// sequence. `neox`
 /// pairs i with i + pairs, otherwise 2i with 2i + 1.
 ///
 /// # Errors

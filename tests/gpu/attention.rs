@@ -11,8 +11,8 @@ use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::Buffer;
 use mantissa::ops::attention::{Attention, Options, Seen, Shape, reference};
 use mantissa::ops::kv::{Kv, KvShape};
-use mantissa::ops::kv_append;
 use mantissa::ops::matrix::decode_f64;
+use mantissa::ops::{Span, kv_append};
 use pollster::block_on;
 
 pub use cases::trials;
@@ -29,9 +29,11 @@ struct Case {
     head_dim: usize,
     group: usize,
     kv_heads: usize,
-    /// Where the first query stands.
+    /// Where the first query of the first sequence stands; those of others stand 5 before the last.
     position: usize,
     rows: usize,
+    /// In the cache the last one comes first.
+    sequences: usize,
     /// Scales the queries.
     spread: f32,
     keys: &'static str,
@@ -51,6 +53,7 @@ impl Case {
             kv_heads: 2,
             position,
             rows,
+            sequences: 1,
             spread: 1.0,
             keys: "f32",
             values: "f32",
@@ -68,10 +71,35 @@ impl Case {
         self.group * self.kv_heads
     }
 
+    /// Positions of a sequence: two more than there are, which nobody may see.
+    fn room(&self) -> usize {
+        self.end() + 2
+    }
+
     fn kv_shape(&self) -> KvShape {
-        // Two positions more than there are, which nobody may see.
-        let positions = self.end() + 2;
+        let positions = self.sequences * self.room();
         KvShape { heads: self.kv_heads, head_dim: self.head_dim, positions }
+    }
+
+    fn span(&self, sequence: usize) -> Span {
+        let start = (self.sequences - 1 - sequence) * self.room();
+        let position = start + self.position.saturating_sub(5 * sequence);
+        let [position, rows, start, end] =
+            [position, self.rows, start, start + self.room()].map(|n| n as u32);
+        Span { position, rows, start, end }
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        (0..self.sequences).map(|sequence| self.span(sequence)).collect()
+    }
+
+    fn all_rows(&self) -> usize {
+        self.sequences * self.rows
+    }
+
+    fn shape(&self, q_stride: usize, y_stride: usize) -> Shape {
+        let (heads, sequences, rows) = (self.heads(), self.sequences, self.rows);
+        Shape { heads, sequences, rows, q_stride, y_stride }
     }
 }
 
@@ -106,7 +134,10 @@ fn filled(gpu: &Gpu, case: &Case, random: &mut Random) -> Result<(Filled, Filled
         let mut x = random.normals(shape.heads * shape.positions * shape.head_dim, 1.0);
         // What lies behind the end would show.
         for head in x.chunks_exact_mut(shape.positions * shape.head_dim) {
-            head[case.end() * shape.head_dim..].fill(unseen);
+            for Span { position, rows, end, .. } in case.spans() {
+                let [seen, end] = [position + rows, end].map(|n| n as usize * shape.head_dim);
+                head[seen..end].fill(unseen);
+            }
         }
         x
     };
@@ -126,13 +157,13 @@ fn check(gpu: &Gpu, case: &Case) -> Outcome {
     // Rows of q carry more than the heads, and rows of y are longer than they need to be.
     let width = case.heads() * case.head_dim;
     let (q_stride, y_stride) = (width + 4, width + 8);
-    let q = random.normals(case.rows * q_stride, case.spread);
-    let shape = Shape { heads: case.heads(), rows: case.rows, q_stride, y_stride };
+    let q = random.normals(case.all_rows() * q_stride, case.spread);
+    let shape = case.shape(q_stride, y_stride);
     let words = attend(gpu, case, shape, &q, (&keys.kv, &values.kv))?;
 
-    let mut want = vec![Expect::Untouched; case.rows * y_stride];
+    let mut want = vec![Expect::Untouched; case.all_rows() * y_stride];
     let (mut wrong, mut power) = (0.0, 0.0);
-    for row in 0..case.rows {
+    for row in 0..case.all_rows() {
         let checked = case.checked.as_ref().is_none_or(|rows| rows.contains(&row));
         for head in 0..case.heads() {
             let to = row * y_stride + head * case.head_dim;
@@ -166,8 +197,8 @@ fn attend(
     q: &[f32],
     (keys, values): (&Kv, &Kv),
 ) -> Result<Vec<u32>, Failed> {
-    let y = output(gpu, case.rows * shape.y_stride)?;
-    let (step, from) = (step(gpu, case.position, case.rows)?, input(gpu, q)?);
+    let y = output(gpu, case.all_rows() * shape.y_stride)?;
+    let (step, from) = (step(gpu, &case.spans())?, input(gpu, q)?);
     let mask: Option<Buffer> = case.mask.as_ref().map(|m| input(gpu, m)).transpose()?;
     let mask_rows = case.mask.as_ref().map(|m| (m.len() / case.end(), case.end()));
     let options = Options { mask: mask_rows, ..case.options.clone() };
@@ -182,15 +213,17 @@ fn seen<'a>(
     head: usize,
     (keys, values): (&'a [f64], &'a [f64]),
 ) -> Seen<'a> {
-    let of_head = case.kv_shape().positions * case.head_dim;
-    let kv_head = head / case.group;
-    let of = |x: &'a [f64]| &x[kv_head * of_head..(kv_head + 1) * of_head];
-    let end = case.end();
+    let span = case.span(row / case.rows);
+    let first = head / case.group * case.kv_shape().positions + span.start as usize;
+    let of = |x: &'a [f64]| &x[first * case.head_dim..][..case.room() * case.head_dim];
+    let stride = case.end();
     let mask = case.mask.as_ref().map(|m| {
-        let row = row % (m.len() / end);
-        &m[row * end..(row + 1) * end]
+        let row = row % (m.len() / stride);
+        &m[row * stride..(row + 1) * stride]
     });
-    Seen { keys: of(keys), values: of(values), mask, place: case.position + row, end, head }
+    let position = (span.position - span.start) as usize;
+    let (place, end) = (position + row % case.rows, position + case.rows);
+    Seen { keys: of(keys), values: of(values), mask, place, end, head }
 }
 
 /// y = Σ p_j·v_j with p_j = w_j / Σ w. A score's absolute error is γ(d + 1)·scale·Σ|q·k| (d

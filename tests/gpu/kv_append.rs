@@ -5,7 +5,7 @@ use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::{Buffer, PlanBuilder};
 use mantissa::ops::kv::{Kv, KvShape, can_hold};
 use mantissa::ops::kv_append::{Rotation, Rows, record, reference};
-use mantissa::ops::{matrix::decode_f64, rope};
+use mantissa::ops::{Span, matrix::decode_f64, rope};
 use mantissa::{Error, Gpu};
 use pollster::block_on;
 
@@ -20,6 +20,7 @@ pub fn trials() -> Vec<(String, Case)> {
         case("formats", every_format),
         case("angles", angles),
         case("behind_the_end", behind),
+        case("sequences", sequences),
         case("refused", refused),
     ]
 }
@@ -32,7 +33,10 @@ struct Shape {
     pairs: usize,
     rows: usize,
     position: usize,
+    /// Of each sequence.
     positions: usize,
+    /// The last one comes first in the cache; each stands two positions before the last one.
+    sequences: usize,
     neox: bool,
 }
 
@@ -40,11 +44,21 @@ impl Shape {
     fn new(numbers: [usize; 6], neox: bool) -> Self {
         let [heads, kv_heads, head_dim, pairs, rows, position] = numbers;
         let positions = position + rows + 2;
-        Self { heads, kv_heads, head_dim, pairs, rows, position, positions, neox }
+        let sequences = 1;
+        Self { heads, kv_heads, head_dim, pairs, rows, position, positions, sequences, neox }
     }
 
     fn kv(&self) -> KvShape {
-        KvShape { heads: self.kv_heads, head_dim: self.head_dim, positions: self.positions }
+        let positions = self.sequences * self.positions;
+        KvShape { heads: self.kv_heads, head_dim: self.head_dim, positions }
+    }
+
+    fn span(&self, sequence: usize) -> Span {
+        let start = (self.sequences - 1 - sequence) * self.positions;
+        let position = start + self.position.saturating_sub(2 * sequence);
+        let [position, rows, start, end] =
+            [position, self.rows, start, start + self.positions].map(|n| n as u32);
+        Span { position, rows, start, end }
     }
 
     /// Cosines and sines of angles by which rotation is exact, and some that lengthen and shorten.
@@ -108,6 +122,18 @@ fn behind(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
+/// Sequences that each write to their own positions, up to their last.
+fn sequences(gpu: &Gpu) -> Outcome {
+    for (name, sequences) in [("f32", 2), ("q8_0", 5), ("f16", 64)] {
+        for positions in [32, 29] {
+            let shape = Shape::new([2, 3, 32, 16, 4, 27], true);
+            let shape = Shape { positions, sequences, ..shape };
+            check(gpu, formats::by_name(name)?, &shape, &shape.exact(), true)?;
+        }
+    }
+    Ok(())
+}
+
 /// A head, rotated, and how far each value may be off: two products, a sum, of which the driver may
 /// fuse a product.
 fn turned(head: &[f32], turns: &[[f32; 2]], neox: bool, exact: bool) -> Vec<(f64, f64)> {
@@ -132,10 +158,10 @@ struct Head {
 
 /// Caches start as sentinels; of x, only the queries' pairs may change.
 fn check(gpu: &Gpu, format: FormatRef, shape: &Shape, table: &[[f32; 2]], exact: bool) -> Outcome {
-    let &Shape { heads, kv_heads, head_dim, pairs, rows, position, positions, neox } = shape;
+    let &Shape { heads, kv_heads, head_dim, pairs, rows, positions, sequences, neox, .. } = shape;
     let what = format!("{} {shape:?}", format.name());
     let stride = (heads + 2 * kv_heads) * head_dim + 5;
-    let mut x = Random::new(3).normals(rows * stride, 1.0);
+    let mut x = Random::new(3).normals(sequences * rows * stride, 1.0);
     x[(heads + kv_heads) * head_dim] = -0.0;
     let from = in_place(gpu, &x)?;
     let caches = (
@@ -147,21 +173,26 @@ fn check(gpu: &Gpu, format: FormatRef, shape: &Shape, table: &[[f32; 2]], exact:
         shard.buffer.write(0, &vec![SENTINEL; shard.layout.words]);
     }
     let angles = if table.is_empty() { input(gpu, &[0.0f32; 2])? } else { input(gpu, table)? };
-    let rotation = Rotation { table: &angles, pairs, neox };
-    let step = step(gpu, position, rows)?;
-    let input = Rows { x: &from, stride, rows, heads };
+    let rotation = Rotation { table: &angles, positions, pairs, neox };
+    let spans: Vec<Span> = (0..sequences).map(|sequence| shape.span(sequence)).collect();
+    let step = step(gpu, &spans)?;
+    let input = Rows { x: &from, stride, sequences, rows, heads };
     run(gpu, |plan| record(plan, &step, input, rotation, (&caches.0, &caches.1)))?;
 
     let mut want: Vec<_> = x.iter().map(|v| Expect::Bits(v.to_bits())).collect();
     let (mut keys, mut values) = (Vec::new(), Vec::new());
     let cols = caches.0.matrix.cols;
-    for row in 0..rows.min(positions - position) {
-        let turns = &table[(position + row) * pairs..][..pairs];
+    let places = spans.iter().enumerate().flat_map(|(i, span)| {
+        let room = (span.end - span.position) as usize;
+        (0..rows.min(room)).map(move |row| (i * rows + row, span.position as usize + row, span))
+    });
+    for (row, position, span) in places {
+        let turns = &table[(position - span.start as usize) * pairs..][..pairs];
         for head in 0..heads + 2 * kv_heads {
             let at = row * stride + head * head_dim;
             let plain = &x[at..at + head_dim];
             let rotated = turned(plain, turns, neox, exact);
-            let to = head.saturating_sub(heads) % kv_heads * caches.0.stride + position + row;
+            let to = head.saturating_sub(heads) % kv_heads * caches.0.stride + position;
             if head < heads {
                 let near = |&(value, allowed): &(f64, f64)| Expect::Near(value, allowed);
                 let places = want[at..at + head_dim].iter_mut().zip(&rotated);
@@ -212,14 +243,14 @@ fn compare_cache(what: &str, kv: &Kv, heads: &[Head]) -> Outcome {
 fn refused(gpu: &Gpu) -> Outcome {
     let kv = KvShape { heads: 2, head_dim: 8, positions: 4 };
     let keys = |name, kv| block_on(Kv::keys(gpu, formats::by_name(name)?, kv));
-    let (x, step) = (input(gpu, &[0.0f32; 40])?, step(gpu, 0, 1)?);
+    let (x, step) = (input(gpu, &[0.0f32; 40])?, step(gpu, &[Span::alone(0, 1, 4)])?);
     let table = |positions: usize| input(gpu, &vec![[1.0f32, 0.0]; positions * 4]);
     let (long, short) = (table(4)?, table(3)?);
     let (good, other) = (keys("f32", kv)?, keys("f16", kv)?);
     let longer = keys("f32", KvShape { positions: 5, ..kv })?;
     let fails = |stride: usize, pairs: usize, table: &Buffer, values: &Kv| {
-        let rows = Rows { x: &x, stride, rows: 1, heads: 1 };
-        let rotation = Rotation { table, pairs, neox: true };
+        let rows = Rows { x: &x, stride, sequences: 1, rows: 1, heads: 1 };
+        let rotation = Rotation { table, positions: 4, pairs, neox: true };
         let mut plan = PlanBuilder::new(gpu, "trial");
         record(&mut plan, &step, rows, rotation, (&good, values))
     };

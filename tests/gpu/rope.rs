@@ -1,6 +1,7 @@
 //! Rotation of pairs by position, in place.
 
 use mantissa::Gpu;
+use mantissa::ops::Span;
 use mantissa::ops::rope::{Params, record, reference, table};
 
 use crate::support::{
@@ -51,7 +52,8 @@ fn check(gpu: &Gpu, shape: &Shape) -> Outcome {
     let stride = heads * head_dim + 5;
     let x = Random::new(4).normals(rows * stride, 1.0);
     let table = input(gpu, &table(&frequencies, position + rows))?;
-    let (buffer, step) = (in_place(gpu, &x)?, step(gpu, position, rows)?);
+    let (buffer, step) =
+        (in_place(gpu, &x)?, step(gpu, &[Span::alone(position, rows, position + rows)])?);
     let [heads32, dim32, pairs32, stride32] = [heads, head_dim, pairs, stride].map(|n| n as u32);
     let params = Params { heads: heads32, head_dim: dim32, pairs: pairs32, stride: stride32 };
     run(gpu, |plan| record(plan, &step, &table, &buffer, rows, &params, neox))?;

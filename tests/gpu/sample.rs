@@ -3,6 +3,7 @@
 
 use mantissa::Gpu;
 use mantissa::gpu::Buffer;
+use mantissa::ops::Span;
 use mantissa::ops::argmax::NOT_FINITE;
 use mantissa::ops::sample::{Choice, record, reference};
 use mantissa::ops::top_k;
@@ -26,7 +27,8 @@ fn check(gpu: &Gpu, what: &str, x: &[f32], width: usize, choice: &Choice, at: u3
     let (bits, places) = top_k::reference(x, width);
     let list: Vec<u32> = bits.iter().chain(&places).copied().collect();
     let (from, to) = (input(gpu, &list)?, output(gpu, 5)?);
-    let (step, uniform) = (step(gpu, at as usize - 1, 1)?, uniform(gpu, choice)?);
+    let span = Span::alone(at as usize - 1, 1, at as usize);
+    let (step, uniform) = (step(gpu, &[span])?, uniform(gpu, choice)?);
     run(gpu, |plan| record(plan, (&step, &uniform), (&from, width), &to, 2))?;
     let mut want = [Expect::Untouched; 5];
     want[2] = Expect::Bits(reference(choice, (&bits, &places), at));

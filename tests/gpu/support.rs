@@ -7,6 +7,7 @@ use libtest_mimic::Failed;
 use mantissa::Gpu;
 use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::{AdapterSummary, Buffer, GpuOptions, PlanBuilder, Without};
+use mantissa::ops::Span;
 use pollster::block_on;
 
 /// What a trial says.
@@ -241,10 +242,8 @@ pub fn input<T: bytemuck::Pod>(gpu: &Gpu, data: &[T]) -> Result<Buffer, Failed> 
 }
 
 /// The `Step` uniform.
-pub fn step(gpu: &Gpu, position: usize, rows: usize) -> Result<Buffer, Failed> {
-    let buffer = block_on(Buffer::uniform(gpu, "step", mantissa::ops::STEP_WORDS))?;
-    buffer.write(0, &[position as u32, rows as u32]);
-    Ok(buffer)
+pub fn step(gpu: &Gpu, spans: &[Span]) -> Result<Buffer, Failed> {
+    Ok(block_on(mantissa::ops::step(gpu, spans))?)
 }
 
 /// All words of an output, guards included.

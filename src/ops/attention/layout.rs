@@ -23,12 +23,17 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// The default for so many queries for each head of keys on this kind of machine, whose
-    /// workgroups may have `most` lanes.
+    /// The default for so many sequences, each with so many queries for a head of keys, on this kind
+    /// of machine, whose workgroups may have `most` lanes.
     ///
     /// # Errors
     /// As [`workgroups`](Self::workgroups).
-    pub fn choose(class: Class, most: usize, queries: usize, kv: KvShape) -> Result<Self> {
+    pub fn choose(
+        class: Class,
+        most: usize,
+        (sequences, queries): (usize, usize),
+        kv: KvShape,
+    ) -> Result<Self> {
         let slices = kv.head_dim.div_ceil(8);
         // A barrier is dear on a CPU, so its workgroups are as narrow as the head allows.
         let (least, busy) = match class {
@@ -37,7 +42,7 @@ impl Tile {
         };
         let lanes = slices.next_power_of_two().max(least).min(most);
         let queries_each = queries.clamp(1, MAX_QUERIES);
-        let groups = queries.div_ceil(queries_each).max(1) * kv.heads;
+        let groups = sequences.max(1) * queries.div_ceil(queries_each).max(1) * kv.heads;
         let tiles = kv.positions.div_ceil(4 * lanes).max(1);
         let tile = Self { lanes, queries: queries_each, splits: 1 };
         // As many as keep the machine busy, and as many as the loop limit demands.
@@ -45,19 +50,20 @@ impl Tile {
         let allowed = MAX_LOOP.saturating_sub(tile.fixed_loops(kv)) / tile.tile_loops(kv);
         let needed = tiles.div_ceil(allowed.max(1) as usize);
         let tile = Self { splits: wanted.max(needed), ..tile };
-        tile.workgroups(queries, kv)?;
+        tile.workgroups((sequences, queries), kv)?;
         Ok(tile)
     }
 
-    /// The grid: tiles of queries, heads of keys, splits.
+    /// The grid: tiles of queries, sequence by sequence; heads of keys; splits.
     ///
     /// # Errors
     /// [`Error::Limit`] for a context that an invocation may not loop over.
-    pub fn workgroups(&self, queries: usize, kv: KvShape) -> Result<Grid> {
+    pub fn workgroups(&self, (sequences, queries): (usize, usize), kv: KvShape) -> Result<Grid> {
         let tiles = kv.positions.div_ceil(4 * self.lanes).div_ceil(self.splits) as u64;
         let loops = tiles.saturating_mul(self.tile_loops(kv)).saturating_add(self.fixed_loops(kv));
         check_loop("attention over the context", loops)?;
-        Ok([queries.div_ceil(self.queries) as u32, kv.heads as u32, self.splits as u32])
+        let tiles = sequences * queries.div_ceil(self.queries);
+        Ok([tiles as u32, kv.heads as u32, self.splits as u32])
     }
 
     /// Iterations of a lane for a tile of positions: itself; clearing, weighing and rescaling each

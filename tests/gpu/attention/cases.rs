@@ -2,6 +2,7 @@
 
 use libtest_mimic::Failed;
 use mantissa::Gpu;
+use mantissa::ops::Span;
 use mantissa::ops::attention::{Attention, Options, Shape, Tile, alibi_slopes};
 use mantissa::ops::kv::{Kv, KvShape, can_hold};
 use pollster::block_on;
@@ -16,6 +17,8 @@ const POSITIONS: [usize; 6] = [1, 31, 32, 33, 113, 300];
 pub fn trials() -> Vec<(String, support::Case)> {
     vec![
         case("rows_at_an_offset", rows),
+        case("sequences", sequences),
+        case("spoilt_neighbours", spoilt_neighbours),
         case("window", window),
         case("nothing_seen_and_not_a_number", extremes),
         case("refusals", refusals),
@@ -96,6 +99,63 @@ fn formats(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
+/// Sequences in one step, each of which sees its own positions: at the ends of tiles, in parts, with
+/// all that counts positions from a sequence's first.
+fn sequences(gpu: &Gpu) -> Outcome {
+    for (sequences, position, rows) in [(2, 31, 1), (3, 113, 1), (5, 40, 3), (64, 9, 1)] {
+        let mut case = Case { sequences, ..Case::new(64, 3, position, rows) };
+        check(gpu, &case)?;
+        case.options.tile = Some(Tile { lanes: 8, queries: 2, splits: 3 });
+        case.options.window = Some(20);
+        check(gpu, &case)?;
+        case.options.slopes = Some(alibi_slopes(case.heads(), 8.0));
+        check(gpu, &case)?;
+        let mask_rows = case.all_rows();
+        case.mask = Some(super::grid::mask(&mut Random::new(9), mask_rows, case.end()));
+        case.options.causal = false;
+        check(gpu, &case)?;
+    }
+    Ok(())
+}
+
+/// What another sequence holds, even where it is not a number, changes nothing.
+fn spoilt_neighbours(gpu: &Gpu) -> Outcome {
+    for (position, splits) in [(20, 1), (70, 4)] {
+        let mut case = Case { sequences: 3, ..Case::new(32, 2, position, 1) };
+        case.options.tile = Some(Tile { lanes: 8, queries: 2, splits });
+        let mut random = Random::new(1);
+        let (keys, values) = filled(gpu, &case, &mut random)?;
+        let width = case.heads() * case.head_dim;
+        let q = random.normals(case.all_rows() * width, 1.0);
+        let caches = (&keys.kv, &values.kv);
+        let shape = case.shape(width, width);
+        let before = attend(gpu, &case, shape, &q, caches)?;
+        // All that is before and behind the middle one's positions, in every head.
+        let Span { start, end, .. } = case.span(1);
+        for kv in [&keys.kv, &values.kv] {
+            let (format, row) = (kv.matrix.format, vec![f32::NAN; kv.matrix.cols]);
+            let is_own = |position: usize| (start..end).contains(&(position as u32));
+            let decoded = if std::ptr::eq(kv, &keys.kv) { &keys.decoded } else { &values.decoded };
+            let plain: Vec<f32> = decoded.iter().map(|v| *v as f32).collect();
+            let spoilt = plain.chunks_exact(case.head_dim).enumerate().flat_map(|(i, values)| {
+                let own = is_own(i % kv.shape.positions);
+                if own { values.to_vec() } else { row[..case.head_dim].to_vec() }
+            });
+            super::fill(kv.clone(), format, &spoilt.collect::<Vec<_>>())?;
+        }
+        let after = attend(gpu, &case, shape, &q, caches)?;
+        let of_middle = |words: &[u32]| words[width..2 * width].to_vec();
+        if of_middle(&before) != of_middle(&after) {
+            return Err(format!("{case:?}: a neighbour shows").into());
+        }
+        let others = [&after[..width], &after[2 * width..3 * width]].concat();
+        if !others.iter().all(|word| f32::from_bits(*word).is_nan()) {
+            return Err(format!("{case:?}: the neighbours were not spoilt").into());
+        }
+    }
+    Ok(())
+}
+
 fn window(gpu: &Gpu) -> Outcome {
     for window in [1, 2, 31, 32, 33, 100, 1000, usize::MAX] {
         for (position, rows) in [(0, 5), (130, 1), (97, 40)] {
@@ -170,14 +230,14 @@ fn attended(gpu: &Gpu, case: &Case) -> Result<Vec<u32>, Failed> {
     let mut random = Random::new(1);
     let (keys, values) = filled(gpu, case, &mut random)?;
     let width = case.heads() * case.head_dim;
-    let q = random.normals(case.rows * width, 1.0);
-    let shape = Shape { heads: case.heads(), rows: case.rows, q_stride: width, y_stride: width };
+    let q = random.normals(case.all_rows() * width, 1.0);
+    let shape = case.shape(width, width);
     attend(gpu, case, shape, &q, (&keys.kv, &values.kv))
 }
 
 /// What cannot be is refused before anything runs.
 fn refusals(gpu: &Gpu) -> Outcome {
-    let shape = Shape { heads: 4, rows: 2, q_stride: 256, y_stride: 256 };
+    let shape = Shape { heads: 4, sequences: 1, rows: 2, q_stride: 256, y_stride: 256 };
     let kv = KvShape { heads: 2, head_dim: 64, positions: 100 };
     let base = Options::causal(0.125);
     let tile = Tile { lanes: 8, queries: 8, splits: 1 };
@@ -187,6 +247,8 @@ fn refusals(gpu: &Gpu) -> Outcome {
         ("3 heads for 4", shape, KvShape { heads: 3, ..kv }, base.clone()),
         ("no heads", shape, KvShape { heads: 0, ..kv }, base.clone()),
         ("overlapping rows", Shape { y_stride: 252, ..shape }, kv, base.clone()),
+        ("no sequences", Shape { sequences: 0, ..shape }, kv, base.clone()),
+        ("65 sequences", Shape { sequences: 65, ..shape }, kv, base.clone()),
         ("stride of 257", Shape { q_stride: 257, ..shape }, kv, base.clone()),
         ("window of 0", shape, kv, Options { window: Some(0), ..base.clone() }),
         ("cap of 0", shape, kv, Options { soft_cap: Some(0.0), ..base.clone() }),

@@ -6,7 +6,7 @@ use mantissa::gpu::{Buffer, Gpu, PlanBuilder};
 use mantissa::ops::glu::Activation;
 use mantissa::ops::softmax::{Options, Softmax, Tensors};
 use mantissa::ops::{
-    Matrix, STEP_WORDS, argmax, dequantize, glu, quantize, quantize_q8, rms_norm, rope, softmax,
+    self, Matrix, Span, argmax, dequantize, glu, quantize, quantize_q8, rms_norm, rope, softmax,
     stride, top_k,
 };
 
@@ -75,13 +75,6 @@ pub async fn cases(gpu: &Gpu, op: &str, quick: bool) -> Result<Vec<Case>> {
     Ok(all)
 }
 
-/// A step's place in the context.
-pub async fn step(gpu: &Gpu, position: usize, rows: usize) -> Result<Buffer> {
-    let step = Buffer::uniform(gpu, "step", STEP_WORDS).await?;
-    step.write(0, &[position as u32, rows as u32]);
-    Ok(step)
-}
-
 async fn softmax_case(gpu: &Gpu, (rows, cols): (usize, usize)) -> Result<Case> {
     let x = values(rows * cols, 3);
     let prepared = Softmax::new(gpu, (rows, cols), Options::default()).await?;
@@ -136,8 +129,8 @@ async fn rope_case(gpu: &Gpu, (rows, heads): (usize, usize)) -> Result<Case> {
     let x = values(rows * width, 7);
     let table = rope::table(&frequencies, POSITION + rows);
     let table = Buffer::from_slice(gpu, "table", table.as_flattened()).await?;
-    let (place, turned) =
-        (step(gpu, POSITION, rows).await?, Buffer::from_slice(gpu, "x", &x).await?);
+    let place = ops::step(gpu, &[Span::alone(POSITION, rows, POSITION + rows)]).await?;
+    let turned = Buffer::from_slice(gpu, "x", &x).await?;
     let [heads, head_dim, pairs, stride] = [heads, HEAD, HEAD / 2, width].map(|n| n as u32);
     let params = rope::Params { heads, head_dim, pairs, stride };
     let record = || {

@@ -7,8 +7,9 @@ use mantissa::ops::attention::{Attention, Options, Seen, Shape, reference};
 use mantissa::ops::kv::{Kv, KvShape};
 use mantissa::ops::kv_append::{self, Rotation, Rows};
 use mantissa::ops::matrix::decode_f64;
+use mantissa::ops::{self, Span};
 
-use super::around::{CHUNK, step};
+use super::around::CHUNK;
 use super::case::{Case, near, values};
 use super::timed::Timed;
 
@@ -51,7 +52,8 @@ impl Cache {
         let x = values(KV.positions * 2 * KV_WIDTH, 12);
         let new = Self { format, keys, values: held, x };
         let from = Buffer::from_slice(gpu, "keys, values", &new.x).await?;
-        let rows = Rows { x: &from, stride: 2 * KV_WIDTH, rows: KV.positions, heads: 0 };
+        let rows =
+            Rows { x: &from, stride: 2 * KV_WIDTH, sequences: 1, rows: KV.positions, heads: 0 };
         new.plan(gpu, (0, KV.positions), rows).await?.run().await?;
         Ok(new)
     }
@@ -63,9 +65,9 @@ impl Cache {
         (position, rows): (usize, usize),
         x: Rows<'_>,
     ) -> Result<PlanBuilder> {
-        let step = step(gpu, position, rows).await?;
+        let step = ops::step(gpu, &[Span::alone(position, rows, KV.positions)]).await?;
         let table = Buffer::new(gpu, "no angles", 2).await?;
-        let rotation = Rotation { table: &table, pairs: 0, neox: false };
+        let rotation = Rotation { table: &table, positions: KV.positions, pairs: 0, neox: false };
         let mut plan = PlanBuilder::new(gpu, "kv_append");
         kv_append::record(&mut plan, &step, x, rotation, (&self.keys, &self.values))?;
         Ok(plan)
@@ -79,7 +81,7 @@ impl Cache {
             row[WIDTH..].copy_from_slice(kv);
         }
         let from = Buffer::from_slice(gpu, "x", &x).await?;
-        let from = Rows { x: &from, stride: width, rows, heads: HEADS };
+        let from = Rows { x: &from, stride: width, sequences: 1, rows, heads: HEADS };
         let timed = Timed::new(gpu, self.plan(gpu, (0, rows), from).await?, 1).await?;
         let bytes = self.values.matrix.download().await?;
         let (cols, each) = (self.values.matrix.cols, bytes.len() / self.values.matrix.rows);
@@ -101,12 +103,13 @@ impl Cache {
         let from = Buffer::from_slice(gpu, "q", &q).await?;
         let y = Buffer::new(gpu, "y", rows * WIDTH).await?;
         let options = Options::causal(0.125);
-        let shape = Shape { heads: HEADS, rows, q_stride: WIDTH, y_stride: WIDTH };
+        let shape = Shape { heads: HEADS, sequences: 1, rows, q_stride: WIDTH, y_stride: WIDTH };
         let attention = Attention::new(gpu, shape, KV, options.clone()).await?;
         let place = context - rows;
         let mut plan = PlanBuilder::new(gpu, "attention");
         let cache = (&self.keys, &self.values);
-        attention.record(&mut plan, &step(gpu, place, rows).await?, &from, cache, None, &y)?;
+        let step = ops::step(gpu, &[Span::alone(place, rows, KV.positions)]).await?;
+        attention.record(&mut plan, &step, &from, cache, None, &y)?;
         let timed = Timed::new(gpu, plan, 1).await?;
         let (k, v) = (self.first_head(0, place + 1)?, self.first_head(KV_WIDTH, place + 1)?);
         let seen = Seen { keys: &k, values: &v, mask: None, place, end: place + 1, head: 0 };
