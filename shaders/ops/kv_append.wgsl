@@ -14,12 +14,12 @@ override K_TILE: u32 = 1u;
 override V_TILE: u32 = 1u;
 
 // A row of x: `heads` heads of `cols` floats of queries, `kv_heads` of keys, as many of values;
-// `span_rows` of them belong to a sequence. A cache has `context` rows for each head, the table
+// of all `rows`, `span_rows` after one another belong to a sequence. A cache has `context` rows for each head, the table
 // `positions`.
 struct Params {
     chunks: u32, plane1: u32, plane2: u32, scales: u32, table: u32,
     cols: u32, heads: u32, kv_heads: u32, pairs: u32, positions: u32, context: u32, stride: u32,
-    span_rows: u32,
+    span_rows: u32, rows: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -91,11 +91,10 @@ fn main(
     let of_row = 2u * of_keys + (params.heads * params.pairs + TURNS - 1u) / TURNS;
     let id = (group.y * groups.x + group.x) * LANES + lane;
     let x_row = id / of_row;
-    let sequence = x_row / params.span_rows;
-    if sequence >= MAX_SEQUENCES {
+    if x_row >= params.rows {
         return;
     }
-    let span = step.spans[sequence];
+    let span = step.spans[x_row / params.span_rows];
     let row_of_span = x_row % params.span_rows;
     let position = span.position + row_of_span;
     let place = position - span.start;

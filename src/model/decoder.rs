@@ -76,7 +76,8 @@ impl Room {
     /// Positions of the cache from one sequence's first to the next one's.
     fn stride(&self) -> usize {
         // Rows of a cache are interleaved by as many at the most.
-        if self.sequences > 1 { self.context.next_multiple_of(kv::TILE) } else { self.context }
+        let tiles = self.context.checked_next_multiple_of(kv::TILE);
+        tiles.filter(|_| self.sequences > 1).unwrap_or(self.context)
     }
 }
 

@@ -17,7 +17,7 @@ mod running;
 
 pub use choosing::LogProbs;
 
-use choosing::Chooser;
+pub(super) use choosing::Chooser;
 use running::{Running, StepResult};
 
 use super::decoder::Head;

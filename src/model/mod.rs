@@ -1,5 +1,6 @@
 //! From a file to tokens.
 
+pub mod batch;
 mod cancel;
 pub mod chat;
 pub mod checkpoint;
@@ -22,6 +23,7 @@ pub mod weights;
 
 use std::sync::{Arc, OnceLock};
 
+pub use batch::Batch;
 pub use cancel::Cancel;
 pub use chat::{ChatTemplate, Message};
 pub use checkpoint::{Checkpoint, TensorInfo, TensorKind};
@@ -190,6 +192,16 @@ impl Model {
             None => ChatTemplate::from_gguf(&self.0.checkpoint.metadata)?,
         };
         Ok(self.0.chat_template.get_or_init(|| made))
+    }
+
+    /// Room for so many conversations that are answered together.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for none, or more than
+    /// [`MAX_SEQUENCES`](crate::ops::MAX_SEQUENCES); [`Error::OutOfMemory`](crate::Error::OutOfMemory)
+    /// and others of the device's.
+    pub async fn batch(&self, options: &SessionOptions, sequences: usize) -> Result<Batch> {
+        Batch::new(self, options, sequences).await
     }
 
     /// An empty conversation.

@@ -67,12 +67,7 @@ pub struct Session {
 
 impl Session {
     pub(super) async fn new(model: &Model, options: &SessionOptions) -> Result<Self> {
-        let context = options.context.unwrap_or(DEFAULT_CONTEXT.min(model.config().context));
-        if context == 0 || options.chunk == 0 {
-            let got = format!("context {context}, chunk {}", options.chunk);
-            return Err(Error::Shape { op: "session", expected: "at least 1 token".into(), got });
-        }
-        let chunk = options.chunk.min(context);
+        let (context, chunk) = check_room(model, options)?;
         let options = SessionOptions { context: Some(context), chunk, ..options.clone() };
         let (config, weights) = (&model.0.config, &model.0.weights);
         let room = Room { sequences: 1, context, format: options.kv_cache };
@@ -224,10 +219,7 @@ impl Session {
 
     /// Adds tokens that are yet to be fed.
     pub(super) fn append(&mut self, tokens: &[u32]) -> Result<()> {
-        let vocabulary = self.model.config().vocabulary;
-        if let Some(&id) = tokens.iter().find(|&&id| id as usize >= vocabulary) {
-            return Err(Error::Token { id, vocabulary });
-        }
+        check_tokens(&self.model, tokens)?;
         let (wanted, context) = (self.tokens.len() + tokens.len(), self.context());
         if wanted > context {
             return Err(Error::ContextFull { tokens: wanted, context });
@@ -313,5 +305,24 @@ impl Session {
     /// A buffer for what the host reads of each step.
     pub(super) async fn staging(&self, words: usize) -> Result<Buffer> {
         Buffer::staging(self.model.gpu(), "step result", words).await
+    }
+}
+
+/// Positions of a context, and tokens of a prompt that are processed at once.
+pub(super) fn check_room(model: &Model, options: &SessionOptions) -> Result<(usize, usize)> {
+    let context = options.context.unwrap_or(DEFAULT_CONTEXT.min(model.config().context));
+    if context == 0 || options.chunk == 0 {
+        let got = format!("context {context}, chunk {}", options.chunk);
+        return Err(Error::Shape { op: "session", expected: "at least 1 token".into(), got });
+    }
+    Ok((context, options.chunk.min(context)))
+}
+
+/// Refuses what is no token of the model's.
+pub(super) fn check_tokens(model: &Model, tokens: &[u32]) -> Result<()> {
+    let vocabulary = model.config().vocabulary;
+    match tokens.iter().find(|&&id| id as usize >= vocabulary) {
+        Some(&id) => Err(Error::Token { id, vocabulary }),
+        None => Ok(()),
     }
 }

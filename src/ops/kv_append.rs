@@ -27,6 +27,8 @@ params! {
     stride: u32,
     /// Rows of a sequence.
     span_rows: u32,
+    /// Rows of all.
+    rows: u32,
 }
 
 /// The operation.
@@ -123,6 +125,7 @@ pub fn record(
             context: keys.stride as u32,
             stride: rows.stride as u32,
             span_rows: rows.rows as u32,
+            rows: (rows.sequences * rows.rows) as u32,
             ..Params::of(k)
         };
         let grid = workgroups(&params, group(format), turns, rows.sequences * rows.rows);

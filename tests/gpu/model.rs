@@ -1,6 +1,7 @@
 //! Whole models: the golden files against llama-shaped logits in f64, however a prompt is cut and
 //! however many steps are in flight; and what goes wrong on the way.
 
+mod batches;
 mod decoding;
 
 use std::sync::Arc;
@@ -86,7 +87,7 @@ pub fn trials() -> Vec<(String, Case)> {
         ("a type that is not known is refused", unknown_type),
     ];
     let others = others.map(|(name, work)| case(name, work));
-    logits.into_iter().chain(others).chain(decoding::trials()).collect()
+    logits.into_iter().chain(others).chain(decoding::trials()).chain(batches::trials()).collect()
 }
 
 pub fn logits_are_right(gpu: &Gpu, chunk: usize) -> Outcome {
@@ -375,14 +376,19 @@ fn bad_prompts(gpu: &Gpu) -> Outcome {
     }
 }
 
-fn not_finite(gpu: &Gpu) -> Outcome {
+/// A model whose logits are infinite.
+fn overflowing() -> Result<Vec<u8>> {
     let mut data = bytes(MODEL);
     let gguf = block_on(mantissa::model::gguf::Gguf::read(&Bytes::new("golden", data.clone())))?;
     let norm = gguf.tensor("output_norm.weight").unwrap();
     let weights = &mut data[norm.offset as usize..][..norm.bytes as usize];
     // Finite, so that the model loads; times anything above 1 they are infinite.
     weights.chunks_exact_mut(4).for_each(|w| w.copy_from_slice(&f32::MAX.to_le_bytes()));
-    let model = load(gpu, data)?;
+    Ok(data)
+}
+
+fn not_finite(gpu: &Gpu) -> Outcome {
+    let model = load(gpu, overflowing()?)?;
     let drawn = SamplerOptions { temperature: 1.0, ..Default::default() };
     let by_host = SamplerOptions { top_k: 0, ..drawn.clone() };
     let samplers = [drawn, by_host].map(|sampler| GenerateOptions { sampler, ..options(4, 3) });

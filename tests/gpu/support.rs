@@ -243,7 +243,11 @@ pub fn input<T: bytemuck::Pod>(gpu: &Gpu, data: &[T]) -> Result<Buffer, Failed> 
 
 /// The `Step` uniform.
 pub fn step(gpu: &Gpu, spans: &[Span]) -> Result<Buffer, Failed> {
-    Ok(block_on(mantissa::ops::step(gpu, spans))?)
+    // Lanes that have no row must not take these for theirs.
+    let stale = Span::alone(0, 1000, 1000);
+    let mut all = spans.to_vec();
+    all.resize(mantissa::ops::MAX_SEQUENCES, stale);
+    Ok(block_on(mantissa::ops::step(gpu, &all))?)
 }
 
 /// All words of an output, guards included.

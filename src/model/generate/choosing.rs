@@ -1,9 +1,11 @@
 //! Who chooses a token, and what the host learns of it.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::decoder::{Decoder, Head};
 use crate::model::sampler::{Sampler, SamplerOptions};
-use crate::ops::sample::Choice;
+use crate::ops::argmax::{self, NOT_FINITE};
+use crate::ops::sample::{self, Choice};
+use crate::ops::top_k;
 
 /// How likely the model found a token, before temperature, filters and penalties: natural logarithms
 /// of probabilities.
@@ -30,7 +32,7 @@ impl LogProbs {
 
 /// Who chooses.
 #[derive(Debug)]
-pub(super) enum Chooser {
+pub(in crate::model) enum Chooser {
     /// The device takes the best token.
     Best,
     /// The device draws from the best tokens.
@@ -40,11 +42,11 @@ pub(super) enum Chooser {
 }
 
 /// Lists of candidates are as long as the shortest of these that will do, so that few plans are made.
-const WIDTHS: [usize; 2] = [64, crate::ops::top_k::MAX_K];
+const WIDTHS: [usize; 2] = [64, top_k::MAX_K];
 
 impl Chooser {
     /// The device, unless it takes more than its candidates. Errors: options out of range.
-    pub(super) fn new(options: &SamplerOptions) -> Result<Self> {
+    pub(in crate::model) fn new(options: &SamplerOptions) -> Result<Self> {
         options.validate()?;
         Ok(match options.choice() {
             _ if options.takes_best() => Self::Best,
@@ -60,6 +62,25 @@ impl Chooser {
         }
     }
 
+    /// What it would choose, here, by a row of logits behind these tokens: [`NOT_FINITE`] where they
+    /// are no numbers.
+    pub(in crate::model) fn choose(&mut self, logits: &mut [f32], tokens: &[u32]) -> Result<u32> {
+        match self {
+            Self::Best => Ok(argmax::reference(logits)),
+            Self::Drawn(choice) => {
+                let (bits, places) = top_k::reference(logits, width(choice));
+                Ok(sample::reference(choice, (&bits, &places), tokens.len() as u32))
+            }
+            Self::Host(sampler) => {
+                sampler.seek(tokens.len());
+                match sampler.sample(logits, tokens) {
+                    Err(Error::NotFinite { .. }) => Ok(NOT_FINITE),
+                    chosen => chosen,
+                }
+            }
+        }
+    }
+
     pub(super) fn is_host(&self) -> bool {
         matches!(self, Self::Host(_))
     }
@@ -69,10 +90,13 @@ impl Chooser {
         match self {
             Self::Best if !log_probs => Head::Last,
             Self::Best | Self::Host(_) => Head::LogProbs,
-            Self::Drawn(choice) => {
-                let fits = |width: &usize| *width >= choice.count as usize;
-                Head::Drawn(WIDTHS.into_iter().find(fits).unwrap_or(WIDTHS[1]), log_probs)
-            }
+            Self::Drawn(choice) => Head::Drawn(width(choice), log_probs),
         }
     }
+}
+
+/// Candidates of a list that will do.
+fn width(choice: &Choice) -> usize {
+    let fits = |width: &usize| *width >= choice.count as usize;
+    WIDTHS.into_iter().find(fits).unwrap_or(WIDTHS[1])
 }
