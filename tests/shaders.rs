@@ -272,6 +272,7 @@ fn translate(
     let entry = Some((stage, "main"));
     let resolved = pipeline_constants::process_overrides(module, info, entry, &constants);
     let (module, info) = resolved.map_err(|e| format!("overrides: {e}"))?;
+    fits_default_limits(&module)?;
 
     let options = spv::Options { lang_version: (1, 3), ..Default::default() };
     let words =
@@ -301,6 +302,25 @@ fn translate(
     // A writer that drops what it cannot write would say so only by its silence.
     let empty = [words.is_empty(), metal.is_empty(), text.is_empty(), gl.is_empty()];
     if empty.contains(&true) { Err(format!("empty translations: {empty:?}")) } else { Ok(()) }
+}
+
+/// Lanes, workgroup memory and storage bindings that every WebGPU device has.
+fn fits_default_limits(module: &Module) -> Result<(), String> {
+    let limits = wgpu::Limits::default();
+    let in_space = |space: fn(&AddressSpace) -> bool| {
+        module.global_variables.iter().map(|(_, v)| v).filter(move |v| space(&v.space))
+    };
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).map_err(|e| e.to_string())?;
+    let of_workgroup = in_space(|space| *space == AddressSpace::WorkGroup);
+    let memory: u32 = of_workgroup.map(|v| layouter[v.ty].size).sum();
+    let storage = in_space(|space| matches!(space, AddressSpace::Storage { .. })).count();
+    let lanes: u32 = module.entry_points.iter().flat_map(|entry| entry.workgroup_size).product();
+    let fits = lanes <= limits.max_compute_invocations_per_workgroup
+        && memory <= limits.max_compute_workgroup_storage_size
+        && storage <= limits.max_storage_buffers_per_shader_stage as usize;
+    let told = format!("{lanes} lanes, {memory} bytes, {storage} storage buffers");
+    if fits { Ok(()) } else { Err(format!("beyond the default limits: {told}")) }
 }
 
 /// Tint also checks that barriers and subgroup operations stand in uniform control flow.
@@ -363,6 +383,14 @@ fn the_checkers_refuse_what_is_wrong() {
     let kernel = Kernel { linked, ..kernel };
     let module = kernel.parse().expect("naga knows subgroups without a directive");
     assert!(kernel.validate(&module).is_err(), "subgroups pass where the device has none");
+    let beyond = [
+        "@compute @workgroup_size(16, 32)\nfn main() {}\n",
+        "var<workgroup> x: array<vec4<f32>, 1025>;\n@compute @workgroup_size(8)\nfn main() { x[0].x = 1.0; }\n",
+    ];
+    for text in beyond {
+        let module = naga::front::wgsl::parse_str(text).unwrap();
+        assert!(fits_default_limits(&module).is_err(), "{text}");
+    }
 }
 
 /// Subgroup operations stand in two parts, and no number in it is a subgroup's size.

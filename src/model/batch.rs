@@ -97,6 +97,11 @@ impl Batch {
         self.decoder.context()
     }
 
+    /// Tokens that the model knows.
+    pub fn vocabulary(&self) -> usize {
+        self.decoder.vocabulary()
+    }
+
     /// What it takes of the device's memory, beside the model's weights.
     pub fn memory(&self) -> SessionMemory {
         self.decoder.memory()

@@ -36,7 +36,7 @@ mod tune;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
-use mantissa::gpu::{self, AdapterSummary};
+use mantissa::gpu::{self, AdapterSummary, Without};
 use support::{Case, Device};
 
 /// The file of an operation's trials.
@@ -78,6 +78,10 @@ const FORMAT_SUITES: &[Suite] = &[
 /// What uses subgroups where a device has them, in all its forms at every size of theirs; all else is
 /// the same kernel with them and without (`tests/shaders.rs` knows the parts that name them).
 const WITH_SUBGROUPS: [&str; 3] = ["matmul", "rms_norm", "model"];
+
+/// What is tried within WebGPU's default limits: what is laid out by a device's limits. That no kernel
+/// needs more than these is shown by `tests/shaders.rs`.
+const WITH_DEFAULT_LIMITS: [&str; 3] = ["softmax", "model", "program"];
 
 /// What is tried without f16, which no kernel uses beyond the directive (`tests/shaders.rs` again).
 const WITHOUT_F16: [&str; 2] = ["softmax", "model"];
@@ -124,13 +128,13 @@ fn suites() -> impl Iterator<Item = Suite> {
 }
 
 fn on_device(device: &Device) -> Vec<Trial> {
-    let of_formats = FORMAT_SUITES.iter().copied().filter(|_| !device.is_masked());
-    let changes = |(name, _): &Suite| match (device.has_f16(), device.has_subgroups()) {
-        (true, true) => true,
-        (false, _) => WITHOUT_F16.contains(name),
-        (_, false) => WITH_SUBGROUPS.contains(name),
+    let tried: &[&str] = match device.without() {
+        Without { f16: true, .. } => &WITHOUT_F16,
+        Without { subgroups: true, .. } => &WITH_SUBGROUPS,
+        Without { limits: true, .. } => &WITH_DEFAULT_LIMITS,
+        _ => return trials_of(device, suites().chain(FORMAT_SUITES.iter().copied())),
     };
-    trials_of(device, suites().chain(of_formats).filter(changes))
+    trials_of(device, suites().filter(|(name, _)| tried.contains(name)))
 }
 
 /// Subgroups of so many lanes, on devices that use them.
@@ -144,7 +148,7 @@ fn with_subgroups(adapters: &[AdapterSummary], lanes: &str) -> Vec<Trial> {
         let said = format!("they have {} to {}", sizes[0], sizes[1]);
         trials.push(Trial::test(name, move || if all_are { Ok(()) } else { Err(said.into()) }));
         let devices = support::masked(adapter, &mut Vec::new()).into_iter();
-        for device in devices.filter(Device::has_subgroups) {
+        for device in devices.filter(|device| !device.without().subgroups) {
             let used = |(name, _): &Suite| WITH_SUBGROUPS.contains(name);
             trials.extend(trials_of(&device, suites().filter(used)));
         }

@@ -52,19 +52,9 @@ impl Device {
         Self { label, options, opened: Arc::default() }
     }
 
-    /// Whether any capability of the adapter is left unused.
-    pub fn is_masked(&self) -> bool {
-        self.options.without != Without::default()
-    }
-
-    /// Whether kernels may use f16 where the adapter has it.
-    pub fn has_f16(&self) -> bool {
-        !self.options.without.f16
-    }
-
-    /// Whether kernels use subgroups where the adapter has them.
-    pub fn has_subgroups(&self) -> bool {
-        !self.options.without.subgroups
+    /// The capabilities of the adapter that are left unused.
+    pub fn without(&self) -> Without {
+        self.options.without
     }
 
     /// The device itself.

@@ -44,7 +44,7 @@ def test_what_cannot_be_measured_is_named(mantissa, lavapipe, small):
                    "--shape", "8x96", "--m", "1")
     assert not report["kernels"] and "no whole blocks" in report["left_out"][0]
     report = bench(mantissa, lavapipe, "--only", "model", "--model", small, "--prefill", "8,100000",
-                   "--decode-at", "0", "--decode-tokens", "2")
+                   "--decode-at", "0", "--decode-tokens", "2", "--batch", "1")
     assert [p["tokens"] for p in report["model"]["prefill"]] == [8]
     assert any("100000" in left and "context" in left for left in report["left_out"])
 
@@ -52,7 +52,7 @@ def test_what_cannot_be_measured_is_named(mantissa, lavapipe, small):
 def test_model(mantissa, lavapipe, small):
     report = bench(mantissa, lavapipe, "--only", "model", "--model", small, "--prefill", "8,40",
                    "--decode-at", "0,50", "--decode-tokens", "4", "--in-flight", "1,2",
-                   "--chunk", "16")
+                   "--chunk", "16", "--batch", "1,3,65")
     model = report["model"]
     assert [p["tokens"] for p in model["prefill"]] == [8, 40]
     assert [(d["context"], d["in_flight"]) for d in model["decode"]] == [
@@ -61,6 +61,11 @@ def test_model(mantissa, lavapipe, small):
         assert d["dispatches_per_token"] > 10 and d["rounds"] == 2
         assert d["tokens_per_second"] * d["seconds_per_token"] == pytest.approx(1)
         assert report["timestamps"] == (d["device_seconds_per_token"] is not None)
+    assert [b["sequences"] for b in model["batch"]] == [1, 3]
+    for b in model["batch"]:
+        assert b["rounds"] == 2
+        assert b["tokens_per_second"] * b["seconds_per_step"] == pytest.approx(b["sequences"])
+    assert any("batch of 65" in left and "64" in left for left in report["left_out"])
     assert model["gpu_bytes"] > model["weight_bytes"] > 0 and not report["kernels"]
 
 

@@ -14,7 +14,7 @@ export function loading(context) {
   });
   afterEach(() => page.close());
 
-  const { ranges } = context;
+  const ranges = () => context.ranges();
   /** Loads, completes a prompt, disposes; gives the text, or what went wrong. */
   const attempt = (query, options = {}) =>
     page.evaluate(

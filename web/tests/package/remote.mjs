@@ -11,7 +11,7 @@ export function remote(context) {
   });
   afterEach(() => page.close());
 
-  const { ranges } = context;
+  const ranges = () => context.ranges();
   /** Loads, completes a prompt, and once more on a new device; gives the ids, or what went wrong. */
   const attempt = (query, options) =>
     page.evaluate(

@@ -1,4 +1,5 @@
-//! The charts of `bench`: how a model's time grows with its context and with the prompt.
+//! The charts of `bench`: how a model's time grows with its context, with the prompt, and with the
+//! sequences of a step.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +9,7 @@ use plotters::prelude::*;
 
 use super::report::Report;
 
-const SIZE: (u32, u32) = (900, 1000);
+const SIZE: (u32, u32) = (900, 1500);
 const FONT: (&str, u32) = ("sans-serif", 15);
 
 /// Points of one thing that grows, by name.
@@ -22,7 +23,7 @@ pub fn write(path: &Path, report: &Report) -> Result<()> {
 }
 
 fn draw(svg: &mut String, report: &Report) -> Result<(), Box<dyn std::error::Error>> {
-    let (mut decode, mut prefill) = (Lines::new(), Lines::new());
+    let (mut decode, mut prefill, mut batch) = (Lines::new(), Lines::new(), Lines::new());
     if let Some(model) = &report.model {
         for d in &model.decode {
             let line = decode.entry(format!("{} in flight", d.in_flight)).or_default();
@@ -30,15 +31,18 @@ fn draw(svg: &mut String, report: &Report) -> Result<(), Box<dyn std::error::Err
         }
         let points = model.prefill.iter().map(|p| (p.tokens as f64, p.seconds));
         prefill.insert(format!("chunks of {}", model.chunk), points.collect());
+        let points = model.batch.iter().map(|b| (b.sequences as f64, 1e3 * b.seconds_per_step));
+        batch.insert("together".into(), points.collect());
     }
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let halves = root.split_evenly((2, 1));
+    let thirds = root.split_evenly((3, 1));
     let titles = [
         (&decode, "Decoding", "tokens before", "ms per token"),
         (&prefill, "Prompts", "tokens", "s"),
+        (&batch, "Batches", "sequences", "ms per step"),
     ];
-    for (area, (lines, title, x, y)) in halves.iter().zip(titles) {
+    for (area, (lines, title, x, y)) in thirds.iter().zip(titles) {
         let most = |of: fn(&(f64, f64)) -> f64| {
             lines.values().flatten().map(of).fold(0.0, f64::max).max(1e-9) * 1.05
         };
@@ -66,20 +70,29 @@ fn draw(svg: &mut String, report: &Report) -> Result<(), Box<dyn std::error::Err
             .draw()?;
     }
     root.present()?;
-    drop(halves);
+    drop(thirds);
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::{Model, Prefill};
+    use super::super::report::{Batched, Model, Prefill};
     use super::*;
 
     #[test]
     fn every_point_is_drawn_and_nothing_is_no_failure() {
         let prompt = |tokens| Prefill { tokens, seconds: 1.0, tokens_per_second: 1.0, rounds: 1 };
-        let model = Model { prefill: vec![prompt(16), prompt(128)], ..Model::default() };
-        for (model, points) in [(Some(model), 2), (None, 0)] {
+        let batch = |sequences| Batched {
+            sequences,
+            context: 1,
+            seconds_per_step: 1.0,
+            tokens_per_second: 1.0,
+            rounds: 1,
+        };
+        let prefill = vec![prompt(16), prompt(128)];
+        let model =
+            Model { prefill, batch: vec![batch(1), batch(2), batch(4)], ..Model::default() };
+        for (model, points) in [(Some(model), 5), (None, 0)] {
             let mut svg = String::new();
             draw(&mut svg, &Report { model, ..Report::default() }).unwrap();
             assert_eq!(svg.matches("<circle").count(), points);

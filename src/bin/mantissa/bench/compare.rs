@@ -52,6 +52,8 @@ fn figures(report: &Report) -> Vec<(String, f64)> {
         all.extend(decode.map(|d| {
             (format!("decode at {}, {} in flight", d.context, d.in_flight), d.seconds_per_token)
         }));
+        let batch = m.batch.iter();
+        all.extend(batch.map(|b| (format!("a step of {}", b.sequences), b.seconds_per_step)));
     }
     all
 }

@@ -2,6 +2,7 @@
 //! comes to for a model.
 
 mod around;
+mod batch;
 mod cached;
 mod case;
 mod ceilings;

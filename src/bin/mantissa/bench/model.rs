@@ -6,6 +6,7 @@ use anyhow::Result;
 use mantissa::model::{GenerateOptions, Session};
 use mantissa::platform;
 
+use super::batch;
 use super::clock::{Budget, median};
 use super::report::{Decode, Model, Prefill};
 use crate::args::{GpuArgs, ModelArgs};
@@ -30,6 +31,10 @@ pub struct ModelBench {
     /// Steps that may be on the device at once
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [2])]
     pub in_flight: Vec<usize>,
+
+    /// Sequences that are decoded in one step
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 2, 4, 8])]
+    pub batch: Vec<usize>,
 }
 
 /// Tokens of the prompt whose first token is waited for.
@@ -75,6 +80,10 @@ pub async fn run(
             }
         }
     }
+    // Its memory is needed no more.
+    drop(session);
+    let (asked, limits) = ((&asked.batch[..], asked.decode_tokens as usize), (rounds, budget));
+    model.batch = batch::run(&engine, asked, limits, left_out).await?;
     Ok(model)
 }
 

@@ -98,6 +98,24 @@ fn print_model(m: &Model) -> Result<()> {
         ]);
     }
     output::line(decode.trim_fmt())?;
+    let header = ["sequences", "at", "tok/s", "ms a step", "beside one alone", "rounds"];
+    let mut batch = table(&header, &[0, 1, 2, 3, 4, 5]);
+    let alone = m.batch.iter().find(|b| b.sequences == 1).map(|b| b.seconds_per_step);
+    for b in &m.batch {
+        let beside =
+            alone.map_or("?".into(), |alone| format!("{:.2} x", b.seconds_per_step / alone));
+        batch.add_row([
+            b.sequences.to_string(),
+            b.context.to_string(),
+            format!("{:.1}", b.tokens_per_second),
+            ms(Some(b.seconds_per_step)),
+            beside,
+            b.rounds.to_string(),
+        ]);
+    }
+    if !m.batch.is_empty() {
+        output::line(batch.trim_fmt())?;
+    }
     Ok(())
 }
 

@@ -77,6 +77,8 @@ pub struct Model {
     pub memory_context: usize,
     pub prefill: Vec<Prefill>,
     pub decode: Vec<Decode>,
+    #[serde(default)]
+    pub batch: Vec<Batched>,
 }
 
 /// A prompt, up to its first token.
@@ -84,6 +86,17 @@ pub struct Model {
 pub struct Prefill {
     pub tokens: usize,
     pub seconds: f64,
+    pub tokens_per_second: f64,
+    pub rounds: usize,
+}
+
+/// Greedy decoding of so many sequences in one step, behind so many tokens each.
+#[derive(Serialize, Deserialize, Clone)]
+pub struct Batched {
+    pub sequences: usize,
+    pub context: usize,
+    pub seconds_per_step: f64,
+    /// Of all sequences together.
     pub tokens_per_second: f64,
     pub rounds: usize,
 }
