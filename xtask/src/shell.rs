@@ -1,6 +1,9 @@
 //! Running other programs.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -45,10 +48,41 @@ pub fn cargo(args: &str) -> Command {
     cargo
 }
 
-/// Runs it with our own streams; an error names the command.
+thread_local! {
+    /// Where this thread's programs write, if not to our own streams.
+    static LOG: RefCell<Option<File>> = const { RefCell::new(None) };
+}
+
+/// Does `work`; what its programs say is kept in a file of this name and printed at the end, so that
+/// it is not mixed with what others say meanwhile.
+pub fn in_one_piece<T>(name: &str, work: impl FnOnce() -> T) -> T {
+    let folder = target().join("logs");
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let path = folder.join(name.chars().map(letter).collect::<String>()).with_extension("txt");
+    // Without a file it is mixed.
+    let file = std::fs::create_dir_all(&folder).and_then(|()| File::create(&path)).ok();
+    LOG.set(file);
+    let done = work();
+    if LOG.take().is_some() {
+        let said = std::fs::read(&path).unwrap_or_default();
+        eprintln!("{}", String::from_utf8_lossy(&said));
+    }
+    done
+}
+
+/// Runs it with our own streams, or in one piece; an error names the command.
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = shown(command);
-    eprintln!("$ {shown}");
+    let log = LOG.with_borrow(|log| log.as_ref().map(File::try_clone).transpose());
+    match log.map_err(|e| format!("{shown}: {e}"))? {
+        None => eprintln!("$ {shown}"),
+        Some(mut log) => {
+            // A log that cannot be written to is no reason not to run.
+            let _ = writeln!(log, "$ {shown}");
+            let same = log.try_clone().map_err(|e| format!("{shown}: {e}"))?;
+            command.stdin(Stdio::null()).stdout(log).stderr(same);
+        }
+    }
     let status = command.status().map_err(|e| format!("{shown}: {e}"))?;
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }

@@ -2,19 +2,24 @@
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::thread;
 
 use crate::report::Report;
 use crate::setup::{Setup, binary, set_up};
-use crate::shell::{Result, cargo, command, run as execute, target};
+use crate::shell::{Result, cargo, command, in_one_piece, run as execute, target};
 use crate::{desktop, drivers, web};
 
 /// One suite: a name and what it runs.
 struct Suite {
     name: String,
+    /// Whether another such suite may run at the same time: it compiles nothing, and seldom keeps
+    /// more than one core busy.
+    beside: bool,
     run: Box<Run>,
 }
 
-type Run = dyn Fn(&Setup) -> Result<()>;
+type Run = dyn Fn(&Setup) -> Result<()> + Send + Sync;
 
 /// Runs all suites, or those whose name contains one of `filters`.
 pub fn run(filters: &[String]) -> ExitCode {
@@ -23,20 +28,41 @@ pub fn run(filters: &[String]) -> ExitCode {
         suites.iter().for_each(|s| println!("{}", s.name));
         return ExitCode::SUCCESS;
     }
-    let chosen: Vec<_> = suites
-        .into_iter()
-        .filter(|s| filters.is_empty() || filters.iter().any(|f| s.name.contains(f.as_str())))
-        .collect();
-    if chosen.is_empty() {
+    let chosen = |s: &Suite| filters.is_empty() || filters.iter().any(|f| s.name.contains(f));
+    let (beside, alone): (Vec<_>, Vec<_>) =
+        suites.into_iter().filter(chosen).partition(|suite| suite.beside);
+    if beside.is_empty() && alone.is_empty() {
         eprintln!("error: no suite is called {filters:?}; see cargo xtask test --list");
         return ExitCode::from(2);
     }
     let mut report = Report::default();
     let setup = set_up(&mut report);
-    for suite in chosen {
+    for suite in alone {
         report.run(&suite.name, || (suite.run)(&setup));
     }
+    for pair in in_pairs(beside, &setup) {
+        report.extend(pair);
+    }
     finish(&report)
+}
+
+/// Runs suites two at a time, in their order.
+fn in_pairs(suites: Vec<Suite>, setup: &Setup) -> Vec<Report> {
+    let queue = Mutex::new(suites.into_iter());
+    let next = || queue.lock().ok()?.next();
+    let work = || {
+        let mut report = Report::default();
+        while let Some(suite) = next() {
+            let name = &suite.name;
+            report.run(name, || in_one_piece(name, || (suite.run)(setup)));
+        }
+        report
+    };
+    thread::scope(|scope| {
+        let threads = [scope.spawn(work), scope.spawn(work)];
+        let joined = threads.map(|thread| thread.join());
+        joined.into_iter().map(|r| r.unwrap_or_else(|p| std::panic::resume_unwind(p))).collect()
+    })
 }
 
 /// Sets up what the suites need and nothing else.
@@ -87,16 +113,23 @@ fn all() -> Vec<Suite> {
         model_suite(),
         desktop_suite(),
     ];
-    suites.push(Suite { name: "web: build".into(), run: Box::new(|_| web::build()) });
-    suites.push(Suite { name: "web: size".into(), run: Box::new(|_| web::budget()) });
+    suites.push(new("web: build", |_| web::build()));
+    suites.push(new("web: size", |_| web::budget()));
     suites.extend(browsers().unwrap_or_else(|error| vec![missing("web", error)]));
     suites.extend(peers().unwrap_or_else(|error| vec![missing("peers", error)]));
     suites
 }
 
+fn new(
+    name: impl Into<String>,
+    run: impl Fn(&Setup) -> Result<()> + Send + Sync + 'static,
+) -> Suite {
+    Suite { name: name.into(), beside: false, run: Box::new(run) }
+}
+
 fn plain(name: &str, args: &str) -> Suite {
     let args = args.to_owned();
-    Suite { name: name.into(), run: Box::new(move |_| execute(&mut cargo(&args))) }
+    new(name, move |_| execute(&mut cargo(&args)))
 }
 
 /// With both drivers on offer: GPU tests run on each adapter they see, and fail if one that
@@ -104,7 +137,7 @@ fn plain(name: &str, args: &str) -> Suite {
 fn on_both_drivers(name: &str, args: &str) -> Suite {
     let args = args.to_owned();
     let run = move |setup: &Setup| execute(with_drivers(&mut cargo(&args), setup)?);
-    Suite { name: name.into(), run: Box::new(run) }
+    new(name, run)
 }
 
 /// lavapipe's subgroup is as wide as the vectors it compiles for: 8 by itself, 4 and 16 here, where
@@ -121,7 +154,7 @@ fn on_lavapipe(lanes: u32) -> Suite {
                 .env("XDG_RUNTIME_DIR", runtime_dir()?),
         )
     };
-    Suite { name: format!("gpu (lavapipe, subgroups of {lanes})"), run: Box::new(run) }
+    new(format!("gpu (lavapipe, subgroups of {lanes})"), run)
 }
 
 fn documentation() -> Suite {
@@ -131,7 +164,7 @@ fn documentation() -> Suite {
         let mut doc = cargo(&format!("doc --workspace --no-deps {targets}"));
         execute(doc.env("RUSTDOCFLAGS", "-D warnings"))
     };
-    Suite { name: "cargo doc".into(), run: Box::new(run) }
+    new("cargo doc", run)
 }
 
 /// Tests in Rust that read the default model.
@@ -141,7 +174,7 @@ fn model_suite() -> Suite {
         let model = present(&setup.model, "the default model")?;
         execute(with_drivers(cargo.env("MANTISSA_MODEL", model), setup)?)
     };
-    Suite { name: "model_text".into(), run: Box::new(run) }
+    new("model_text", run)
 }
 
 /// The window of examples/desktop on a virtual screen, with the default model.
@@ -156,12 +189,12 @@ fn desktop_suite() -> Suite {
         };
         desktop::end_to_end(model, &binary(), &drivers)
     };
-    Suite { name: "desktop (window under Xvfb)".into(), run: Box::new(run) }
+    new("desktop (window under Xvfb)", run)
 }
 
 /// A suite that cannot even be listed: it fails, so that it is not overlooked.
 fn missing(name: &str, error: String) -> Suite {
-    Suite { name: name.into(), run: Box::new(move |_| Err(error.clone())) }
+    new(name, move |_| Err(error.clone()))
 }
 
 /// A suite for each file of tests that hold our program against llama.cpp, gguf and numpy.
@@ -207,7 +240,7 @@ fn in_browser(file: String, browser: &'static str) -> Suite {
         .env("XDG_RUNTIME_DIR", runtime_dir()?);
         execute(&mut node)
     };
-    Suite { name, run: Box::new(run) }
+    Suite { beside: true, ..new(name, run) }
 }
 
 fn pytest(file: String) -> Suite {
@@ -223,7 +256,7 @@ fn pytest(file: String) -> Suite {
             .env("MANTISSA_MODEL", present(&setup.model, "the default model")?);
         execute(with_drivers(&mut pytest, setup)?)
     };
-    Suite { name, run: Box::new(run) }
+    Suite { beside: true, ..new(name, run) }
 }
 
 fn with_drivers<'a>(command: &'a mut Command, setup: &Setup) -> Result<&'a mut Command> {
