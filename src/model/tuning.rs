@@ -26,6 +26,9 @@ impl Model {
         };
         let mut targets = targets(&self.0.weights, &options.rows);
         targets.retain(|target| !is_known(target));
+        if targets.is_empty() {
+            return Ok(Tuning::new(self.gpu()));
+        }
         let mut hear = |done, total| progress(Progress { stage: Stage::Tune, done, total });
         tune::measure(self.gpu(), &targets, options.budget, &mut hear).await
     }

@@ -84,6 +84,9 @@ fn release(map: &memmap2::Mmap, offset: u64, len: usize) {
 #[cfg(not(unix))]
 fn release(_map: &memmap2::Mmap, _offset: u64, _len: usize) {}
 
+/// Seconds from tick to tick of the clock.
+pub(crate) const CLOCK_TICK: f64 = 1e-6;
+
 /// Opens a file as a [`ByteSource`] by mapping it into memory.
 ///
 /// The file must not be shortened while it is open: the operating system then ends the program

@@ -20,6 +20,7 @@ pub use choice::clearly_faster;
 pub use store::{Store, StoreError};
 pub use trial::{Options, Target, measure};
 
+use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -84,7 +85,10 @@ fn kernels_hash() -> u64 {
         lists.map(move |parts| link_parts(&matmul::OP, &[format], &parts, caps).text)
     };
     *HASH.get_or_init(|| {
-        let texts = formats::all().flat_map(of_format);
+        // Most formats of a family are the same text with other constants.
+        let mut seen = HashSet::new();
+        let parts = |format: FormatRef| format.shader().iter().map(|p| p.path).collect::<Vec<_>>();
+        let texts = formats::all().filter(|&f| seen.insert(parts(f))).flat_map(of_format);
         texts.fold(0xcbf2_9ce4_8422_2325, |hash, text| {
             text.bytes()
                 .fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

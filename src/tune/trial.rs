@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
 use crate::ops::matmul::{Fused, Output, Tile, record_tiled};
 use crate::ops::{Matrix, stride, with_padding};
+use crate::platform::CLOCK_TICK;
 
 /// How much is measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +49,8 @@ impl Target {
 /// Rounds of which medians are taken.
 const ROUNDS: usize = 7;
 
-/// How long a turn should last, so that what surrounds it does not count.
-const TURN: f64 = 0.003;
+/// How long a turn should last, so that what surrounds it does not count, nor the clock's ticks.
+const TURN: f64 = if 15.0 * CLOCK_TICK > 0.003 { 15.0 * CLOCK_TICK } else { 0.003 };
 
 /// What is so much slower than the default in the first round is not tried again.
 const HOPELESS: f64 = 1.5;

@@ -11,6 +11,7 @@ mod formats;
 mod generate;
 mod model;
 mod sha256;
+mod tuning;
 
 use wasm_bindgen::prelude::*;
 

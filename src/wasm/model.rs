@@ -11,6 +11,7 @@ use wasm_bindgen::prelude::*;
 use super::device::Device;
 use super::error::Thrown;
 use super::generate::Options;
+use super::tuning::TuneOptions;
 use super::{JsResult, from_json, to_json};
 use crate::error::{Error, Result};
 use crate::formats::{self, FormatRef};
@@ -32,6 +33,8 @@ pub struct Handle {
     pub(super) session: RefCell<Option<Session>>,
     pub(super) stop: Cell<bool>,
     file_bytes: u64,
+    /// What is known of layouts, if the load measured any.
+    tuning: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -41,6 +44,7 @@ struct LoadOptions {
     kv_cache: Option<String>,
     /// What answers will need, where the page says.
     sampling: Options,
+    tune: Option<TuneOptions>,
 }
 
 impl LoadOptions {
@@ -83,12 +87,17 @@ impl Handle {
         progress: Function,
     ) -> JsResult<Handle> {
         let options: LoadOptions = from_json(&options)?;
-        let (answers, options) = (options.sampling.plain()?, options.session()?);
+        let (answers, tune, options) =
+            (options.sampling.plain()?, options.tune.as_ref(), options.session()?);
         answers.sampler.validate()?;
         let file_bytes = file.size() as u64;
         let source = Arc::new(BlobSource::new(name, file));
         let mut tell = teller(&progress);
         let model = Model::load(&device.gpu, source, &mut tell).await?;
+        let tuning = match tune {
+            Some(tune) => tune.apply(&model, options.chunk, &mut tell).await?,
+            None => None,
+        };
         let mut session = model.session(&options).await?;
         session.warm_up(&answers, &mut tell).await?;
         Ok(Self {
@@ -97,7 +106,13 @@ impl Handle {
             session: RefCell::new(Some(session)),
             stop: Cell::new(false),
             file_bytes,
+            tuning,
         })
+    }
+
+    /// Text to be kept, and handed to the next load as `tune.known`, if something was measured.
+    pub fn tuning(&self) -> Option<String> {
+        self.tuning.clone()
     }
 
     /// Compiles what drawing a token needs, if the load did not; answers may be made meanwhile.
@@ -249,6 +264,7 @@ struct Info<'a> {
     file_bytes: u64,
     formats: Vec<FormatShare>,
     can_chat: bool,
+    tuned: usize,
 }
 
 #[derive(Serialize)]
@@ -284,6 +300,7 @@ impl<'a> Info<'a> {
             file_bytes,
             formats: shares.into_iter().map(share).collect(),
             can_chat: model.chat_template().is_ok() && model.tokenizer().is_ok(),
+            tuned: model.gpu().tuning().map_or(0, |tuning| tuning.choices.len()),
         }
     }
 }

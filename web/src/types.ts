@@ -50,6 +50,12 @@ export interface LoadOptions {
    * that is the best token, and what drawing by the default settings needs follows behind `ready`.
    */
   sampling?: SamplingOptions;
+  /**
+   * Whether layouts of the model's multiplications are measured on the visitor's adapter, and the
+   * fastest taken: those that are not known yet, for 1.5 seconds or `budgetMs`, as the stage `tune`.
+   * What was measured is kept in Cache Storage (`mantissa-tuning`). `false` if unset.
+   */
+  tune?: boolean | { budgetMs?: number };
 }
 
 /** A model by address (`https:` or relative to the page), or picked or dropped as a file. */
@@ -178,6 +184,8 @@ export interface ModelInfo {
   fileBytes: number;
   /** Formats of its tensors, with the number of tensors and their bytes. */
   formats: { format: string; tensors: number; bytes: number }[];
+  /** Kinds of multiplication whose layout was measured on this adapter (`LoadOptions.tune`). */
+  tuned: number;
   /** Whether it has a chat template, without which `chat` is an error. */
   canChat: boolean;
   adapter: AdapterInfo;

@@ -54,6 +54,9 @@ pub(crate) async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
     instance.request_adapter(&options).await.into_iter().collect()
 }
 
+/// Seconds from tick to tick of the clock: browsers round it (High Resolution Time, section 7.1).
+pub(crate) const CLOCK_TICK: f64 = 1e-3;
+
 /// The browser tells of a loss by itself.
 pub(crate) fn settle(_: &Gpu) {}
 

@@ -9,6 +9,7 @@ import { download, hash, type Tell } from './download.js';
 import { fail } from './errors.js';
 import type { Context, Handlers } from './main.js';
 import { RemoteFile } from './remote.js';
+import { keepTuning, knownTuning } from './tuning.js';
 
 export class Engine {
   #ready: Promise<unknown> | undefined;
@@ -51,12 +52,15 @@ export class Engine {
     this.#device = requestDevice(options);
     const device = await this.#device;
     const file = await this.#file(source, options, tell);
-    const json = loadOptions(options);
+    const known = options.tune ? await knownTuning() : undefined;
+    const json = loadOptions(options, known);
     this.#model = await this.#reading(file, async () => {
       const model = await wasm.Model.load(device, name, file as Blob, json, teller(tell));
       if (file instanceof RemoteFile) await file.finish();
       return model;
     });
+    const tuning = this.#model.tuning();
+    if (tuning !== undefined) await keepTuning(tuning);
     const adapter = await adapterInfo(device);
     this.#info = { name, ...JSON.parse(this.#model.info()), adapter } as ModelInfo;
     tell({ stage: 'ready', done: 1, total: 1, unit: 'steps', cached: false });
@@ -171,8 +175,10 @@ function teller(tell: Tell) {
   };
 }
 
-function loadOptions({ context, kvCache, sampling }: PlainLoadOptions): string {
-  const json = JSON.stringify({ context, kvCache, sampling: {} });
+function loadOptions({ context, kvCache, sampling, tune }: PlainLoadOptions, known?: string): string {
+  const { budgetMs = 1500 } = typeof tune === 'object' ? tune : {};
+  const tuning = tune ? { budgetMs, known } : undefined;
+  const json = JSON.stringify({ context, kvCache, sampling: {}, tune: tuning });
   return sampling ? json.replace('"sampling":{}', `"sampling":${plain(sampling)}`) : json;
 }
 

@@ -127,13 +127,13 @@ export function loading(context) {
   });
 
   test('cancelling frees everything, at each stage', async () => {
-    for (const stage of ['before', 'download', 'verify', 'upload', 'compile']) {
+    for (const stage of ['before', 'download', 'verify', 'upload', 'tune', 'compile']) {
       const got = await page.evaluate(
         async ({ stage, sha256 }) => {
           const controller = new AbortController();
           if (stage === 'before') controller.abort();
           const onProgress = (p) => p.stage === stage && controller.abort();
-          const options = { onProgress, sha256, signal: controller.signal };
+          const options = { onProgress, sha256, signal: controller.signal, tune: stage === 'tune' };
           const failed = await failure(() => Mantissa.load(`/files/tiny.gguf?${stage}`, options));
           // Nobody holds the file any more.
           const { state, ...locks } = await navigator.locks.query();
