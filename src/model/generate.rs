@@ -24,7 +24,7 @@ use super::decoder::Head;
 use super::sampler::SamplerOptions;
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::gpu::Buffer;
+use crate::gpu::{Buffer, Class, Gpu};
 use crate::ops::argmax::NOT_FINITE;
 
 /// What to generate.
@@ -36,7 +36,8 @@ pub struct GenerateOptions {
     pub sampler: SamplerOptions,
     /// Tokens that end the answer; they are not part of it.
     pub stop: Vec<u32>,
-    /// Steps that may be on the device at once where the host chooses nothing: 1 waits for each.
+    /// Steps that may be on the device at once where the host chooses nothing: 1 waits for each; 0 is
+    /// for as many as suit the device.
     pub in_flight: usize,
     /// How many of the likeliest tokens to report with each token: [`Generation::log_probs`].
     pub log_probs: Option<usize>,
@@ -54,7 +55,7 @@ impl Default for GenerateOptions {
             max_tokens: 256,
             sampler,
             stop: Vec::new(),
-            in_flight: 2,
+            in_flight: 0,
             log_probs: None,
             lookup: 0,
         }
@@ -62,6 +63,16 @@ impl Default for GenerateOptions {
 }
 
 impl GenerateOptions {
+    /// Steps that may be on a device at once. Where it is the processor itself, what the host does
+    /// ahead only holds up its kernels.
+    pub fn steps_ahead(&self, gpu: &Gpu) -> usize {
+        match (self.in_flight, gpu.caps().class) {
+            (0, Class::Software) => 1,
+            (0, Class::Gpu) => 2,
+            (asked, _) => asked,
+        }
+    }
+
     /// What a step computes for an answer by these. Errors: the sampler's options.
     pub(super) fn head(&self) -> Result<Head> {
         Ok(Chooser::new(&self.sampler)?.head(self.log_probs.is_some()))
@@ -265,7 +276,8 @@ impl<'s> Generation<'s> {
         if self.looks_up() {
             return self.guess(wanted).await;
         }
-        let ahead = if self.chooser.is_host() { 1 } else { self.options.in_flight.max(1) };
+        let most = self.options.steps_ahead(self.session.model().gpu());
+        let ahead = if self.chooser.is_host() { 1 } else { most };
         let head = self.head();
         while self.running.len() < ahead.min(wanted) {
             // The position of the token that the last submitted step yields.

@@ -51,7 +51,8 @@ impl Options {
             max_tokens: self.max_tokens.unwrap_or(default.max_tokens),
             sampler: self.sampler(),
             lookup: count("lookup", self.lookup, 0)?.unwrap_or(default.lookup),
-            in_flight: count("inFlight", self.in_flight, 1)?.unwrap_or(default.in_flight),
+            // A browser's device is another process, whatever it runs on.
+            in_flight: count("inFlight", self.in_flight, 1)?.unwrap_or(2),
             ..default
         })
     }

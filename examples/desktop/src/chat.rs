@@ -123,7 +123,7 @@ fn footer(app: &mut App, ui: &mut Ui, act: &mut Option<Act>) {
     if let Some(answering) = here {
         let seconds = answering.since.elapsed().as_secs();
         ui.horizontal(|ui| {
-            ui.add(egui::Spinner::new().size(14.0));
+            theme::waiting(ui);
             if let Some(words) = &answering.waiting {
                 ui.label(egui::RichText::new(format!("{words} {seconds} s")).weak());
             }

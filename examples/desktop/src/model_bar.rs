@@ -35,7 +35,7 @@ fn title(app: &App) -> String {
 fn status(app: &App, ui: &mut Ui) {
     if let Some(loading) = &app.loading {
         let (what, share) = loading.step;
-        ui.add(egui::Spinner::new().size(14.0));
+        theme::waiting(ui);
         let label = ui.label(format!("{}: {what}", loading.name));
         let bar = egui::ProgressBar::new(share).desired_width(140.0).show_percentage();
         ui.add(bar).labelled_by(label.id);

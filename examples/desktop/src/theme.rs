@@ -1,5 +1,8 @@
 //! Sizes, spaces and colours.
 
+use std::f64::consts::TAU;
+use std::time::Duration;
+
 use eframe::egui::{
     self, Color32, CornerRadius, FontFamily, FontId, Margin, Stroke, Style, TextStyle,
     ThemePreference, Visuals, vec2,
@@ -110,4 +113,19 @@ pub fn problem(ui: &mut egui::Ui, words: &str, buttons: &[&str]) -> Vec<bool> {
         ui.horizontal_wrapped(|ui| buttons.iter().map(|b| pressed(ui, b)).collect()).inner
     });
     inner.inner
+}
+
+/// Says that something is going on, in eight frames a second. egui's spinner draws as many as the screen
+/// takes, and on a software driver each of them holds up the model.
+pub fn waiting(ui: &mut egui::Ui) {
+    const FRAMES: f64 = 8.0;
+    let (rect, _) = ui.allocate_exact_size(vec2(14.0, 14.0), egui::Sense::hover());
+    let turn = (ui.input(|input| input.time) * FRAMES).floor() / FRAMES * TAU;
+    let color = ui.visuals().strong_text_color();
+    for dot in 0..5 {
+        let (sin, cos) = (turn + f64::from(dot) * TAU / 8.0).sin_cos();
+        let at = rect.center() + 5.0 * vec2(cos as f32, sin as f32);
+        ui.painter().circle_filled(at, 1.5, color.gamma_multiply(0.2 + 0.2 * dot as f32));
+    }
+    ui.ctx().request_repaint_after(Duration::from_secs_f64(1.0 / FRAMES));
 }

@@ -158,8 +158,9 @@ impl SamplingArgs {
 pub struct DecodingArgs {
     /// Tokens that may be on the device at once, each fed to the next without the host; 1 waits for
     /// each. With a repetition penalty, or without a limit on --top-k, the host chooses one by one
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub in_flight: NonZeroUsize,
+    /// [default: 2 on a GPU, 1 on a software driver]
+    #[arg(long, value_name = "N")]
+    pub in_flight: Option<NonZeroUsize>,
 
     /// Guess up to N tokens from what followed the last ones before, and compute them in one step;
     /// the text stays the same, and comes faster where it repeats the prompt or itself. Only at
@@ -171,7 +172,8 @@ pub struct DecodingArgs {
 impl DecodingArgs {
     /// As the library wants it.
     pub fn apply(&self, options: GenerateOptions) -> GenerateOptions {
-        GenerateOptions { in_flight: self.in_flight.get(), lookup: self.lookup, ..options }
+        let in_flight = self.in_flight.map_or(options.in_flight, NonZeroUsize::get);
+        GenerateOptions { in_flight, lookup: self.lookup, ..options }
     }
 }
 

@@ -28,8 +28,8 @@ pub struct ModelBench {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub decode_tokens: u32,
 
-    /// Steps that may be on the device at once
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [2])]
+    /// Steps that may be on the device at once; 0: as many as `run` has there by default
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [0])]
     pub in_flight: Vec<usize>,
 
     /// Sequences that are decoded in one step
@@ -56,8 +56,11 @@ pub async fn run(
     let (engine, mut model) = start(model_args, gpu_args).await?;
     let decoded = asked.decode_tokens as usize + 1;
     let prompts = asked.prefill.iter().map(|&tokens| Item::new(Kind::Prefill(tokens), tokens));
+    let gpu = engine.model.gpu();
     let contexts = asked.decode_at.iter().flat_map(|&context| {
-        let item = move |&in_flight| {
+        let item = move |&in_flight: &usize| {
+            let options = GenerateOptions { in_flight, ..Default::default() };
+            let in_flight = options.steps_ahead(gpu);
             Item::new(
                 Kind::Decode { context, in_flight, tokens: decoded },
                 context.saturating_add(decoded),
