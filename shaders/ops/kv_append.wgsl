@@ -1,7 +1,7 @@
 // A step's rows made ready for attention, each where its sequence stands: queries are rotated by
-// their place in it (lib/rotate.wgsl) in place; keys, rotated, and values, as they are, are encoded into
-// their caches (lib/encode.wgsl). A cache is a matrix with a row for each head and position, head by
-// head.
+// their place in it (lib/rotate.wgsl) in place; keys, rotated, and values, as they are, are encoded
+// into their caches (lib/encode.wgsl). A cache is a matrix with a row for each head and position, head
+// by head.
 //
 // The lanes of a row: one per group of chunks of a head of keys, as many for values, then one per
 // TURNS pairs of the queries. Keys are rotated on their way, so that what a lane reads no other
@@ -13,9 +13,9 @@ override TURNS: u32 = 1u;
 override K_TILE: u32 = 1u;
 override V_TILE: u32 = 1u;
 
-// A row of x: `heads` heads of `cols` floats of queries, `kv_heads` of keys, as many of values;
-// of all `rows`, `span_rows` after one another belong to a sequence. A cache has `context` rows for each head, the table
-// `positions`.
+// A row of x: `heads` heads of `cols` floats of queries, `kv_heads` of keys, as many of values; of
+// all `rows`, `span_rows` after one another belong to a sequence. A cache has `context` rows for each
+// head, the table `positions`.
 struct Params {
     chunks: u32, plane1: u32, plane2: u32, scales: u32, table: u32,
     cols: u32, heads: u32, kv_heads: u32, pairs: u32, positions: u32, context: u32, stride: u32,

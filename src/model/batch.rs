@@ -16,7 +16,7 @@ use crate::ops::{self, MAX_SEQUENCES, Span};
 /// may come).
 ///
 /// ```no_run
-/// # async fn answer(model: &mantissa::Model, prompts: &[Vec<u32>]) -> mantissa::Result<()> {
+/// # async fn answer(model: &mantissa::model::Model, prompts: &[Vec<u32>]) -> mantissa::Result<()> {
 /// use mantissa::model::{GenerateOptions, SessionOptions};
 ///
 /// let mut batch = model.batch(&SessionOptions::default(), prompts.len()).await?;

@@ -135,7 +135,7 @@ pub fn alibi_slopes(heads: usize, max_bias: f32) -> Vec<f32> {
 pub struct Shape {
     /// Query heads; a multiple of the cache's.
     pub heads: usize,
-    /// Sequences, up to [`MAX_SEQUENCES`](super::MAX_SEQUENCES); their rows follow one another.
+    /// Sequences, up to [`MAX_SEQUENCES`]; their rows follow one another.
     pub sequences: usize,
     /// Rows of queries of each.
     pub rows: usize,

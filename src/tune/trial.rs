@@ -52,6 +52,9 @@ const ROUNDS: usize = 7;
 /// How long a turn should last, so that what surrounds it does not count, nor the clock's ticks.
 const TURN: f64 = if 15.0 * CLOCK_TICK > 0.003 { 15.0 * CLOCK_TICK } else { 0.003 };
 
+/// Runs of a turn at the most.
+const MOST_RUNS: usize = 256;
+
 /// What is so much slower than the default in the first round is not tried again.
 const HOPELESS: f64 = 1.5;
 
@@ -206,8 +209,7 @@ impl<'a> Bench<'a> {
         let launches = if m < 32 { MATRICES.min(self.target.matrices.len()) } else { 1 };
         let plan = self.plan(tile, launches)?.build(&mut |_, _| {}).await?;
         let mut new = Contestant { tile, plan, launches, runs: 1, times: Vec::new() };
-        let once = new.seconds(gpu).await? * launches as f64;
-        new.runs = (TURN / once.max(1e-9)).clamp(1.0, 256.0) as usize;
+        new.fill_a_turn(gpu).await?;
         Ok(Some(new))
     }
 
@@ -223,6 +225,18 @@ impl<'a> Bench<'a> {
 }
 
 impl Contestant {
+    /// As many runs as last for a turn. How short a single one is, a coarse clock does not say.
+    async fn fill_a_turn(&mut self, gpu: &Gpu) -> Result<()> {
+        loop {
+            let turn = self.seconds(gpu).await? * (self.launches * self.runs) as f64;
+            if turn >= TURN || self.runs == MOST_RUNS {
+                return Ok(());
+            }
+            let more = (TURN / turn.max(1e-9)).clamp(1.25, 16.0);
+            self.runs = ((self.runs as f64 * more).ceil() as usize).min(MOST_RUNS);
+        }
+    }
+
     async fn turn(&mut self, gpu: &Gpu) -> Result<()> {
         let seconds = self.seconds(gpu).await?;
         self.times.push(seconds);

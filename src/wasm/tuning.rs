@@ -12,7 +12,7 @@ use crate::tune::{DeviceKey, Options, Store};
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TuneOptions {
-    /// Milliseconds that measuring may take.
+    /// Milliseconds that measuring may take; 0 measures nothing.
     budget_ms: f64,
     /// What was measured before, on whatever devices.
     known: Option<String>,
@@ -21,8 +21,8 @@ pub(super) struct TuneOptions {
 impl TuneOptions {
     fn budget(&self) -> JsResult<Duration> {
         const MOST: f64 = 600_000.0;
-        let is_good = self.budget_ms > 0.0 && self.budget_ms <= MOST;
-        let why = || format!("{} is not above 0 and at most {MOST}", self.budget_ms);
+        let is_good = (0.0..=MOST).contains(&self.budget_ms);
+        let why = || format!("{} is not from 0 to {MOST}", self.budget_ms);
         let seconds = is_good.then_some(self.budget_ms / 1e3);
         Ok(Duration::from_secs_f64(seconds.ok_or_else(|| Thrown::invalid("tune.budgetMs", why()))?))
     }
@@ -42,6 +42,9 @@ impl TuneOptions {
         let mut store = Store::from_json(text).unwrap_or_default();
         let use_it = |store: &Store| store.find(&device).cloned().map(|t| gpu.set_tuning(t));
         use_it(&store);
+        if options.budget.is_zero() {
+            return Ok(None);
+        }
         let found = model.tune(&options, tell).await?;
         if found.choices.is_empty() {
             return Ok(None);

@@ -3,6 +3,7 @@ import type { Cache } from './types.js';
 import { keyOf } from './worker/store.js';
 import { listCached, removeCached } from './worker/store_cache.js';
 import { listOpfs, removeOpfs } from './worker/store_opfs.js';
+import { forgetTuning } from './worker/tuning.js';
 
 /** A browser without the one has the other. */
 async function or<T>(work: Promise<T>, otherwise: T): Promise<T> {
@@ -22,5 +23,6 @@ export const cache: Cache = {
   },
   async clear() {
     for (const { url } of await this.list()) await this.remove(url);
+    await or(forgetTuning(), undefined);
   },
 };

@@ -52,8 +52,9 @@ export interface LoadOptions {
   sampling?: SamplingOptions;
   /**
    * Whether layouts of the model's multiplications are measured on the visitor's adapter, and the
-   * fastest taken: those that are not known yet, for 1.5 seconds or `budgetMs`, as the stage `tune`.
-   * What was measured is kept in Cache Storage (`mantissa-tuning`). `false` if unset.
+   * fastest taken: those that are not known yet, for 1.5 seconds or `budgetMs` (0 takes what is known
+   * and measures nothing), as the stage `tune`. What was measured is kept in Cache Storage
+   * (`mantissa-tuning`) for this adapter and browser. `false` if unset.
    */
   tune?: boolean | { budgetMs?: number };
 }

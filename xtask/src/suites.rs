@@ -223,8 +223,6 @@ fn browsers() -> Result<Vec<Suite>> {
 
 fn in_browser(file: String, browser: &'static str) -> Suite {
     let name = format!("web: {file} ({browser})");
-    // The views' tests look at how quick the page is.
-    let beside = file != "views";
     let run = move |setup: &Setup| {
         present(&setup.browsers, "browsers")?;
         let mut node = command("node");
@@ -242,7 +240,8 @@ fn in_browser(file: String, browser: &'static str) -> Suite {
         .env("XDG_RUNTIME_DIR", runtime_dir()?);
         execute(&mut node)
     };
-    Suite { beside, ..new(name, run) }
+    // Alone, since it looks at how quick the page is.
+    new(name, run)
 }
 
 fn pytest(file: String) -> Suite {

@@ -9,7 +9,7 @@ import { download, hash, type Tell } from './download.js';
 import { fail } from './errors.js';
 import type { Context, Handlers } from './main.js';
 import { RemoteFile } from './remote.js';
-import { keepTuning, knownTuning } from './tuning.js';
+import { keepTuning, knownTuning, tuningKey } from './tuning.js';
 
 export class Engine {
   #ready: Promise<unknown> | undefined;
@@ -52,15 +52,15 @@ export class Engine {
     this.#device = requestDevice(options);
     const device = await this.#device;
     const file = await this.#file(source, options, tell);
-    const known = options.tune ? await knownTuning() : undefined;
-    const json = loadOptions(options, known);
+    const key = options.tune ? await tuningKey() : '';
+    const json = loadOptions(options, options.tune ? await knownTuning(key) : undefined);
     this.#model = await this.#reading(file, async () => {
       const model = await wasm.Model.load(device, name, file as Blob, json, teller(tell));
       if (file instanceof RemoteFile) await file.finish();
       return model;
     });
     const tuning = this.#model.tuning();
-    if (tuning !== undefined) await keepTuning(tuning);
+    if (tuning !== undefined) await keepTuning(key, tuning);
     const adapter = await adapterInfo(device);
     this.#info = { name, ...JSON.parse(this.#model.info()), adapter } as ModelInfo;
     tell({ stage: 'ready', done: 1, total: 1, unit: 'steps', cached: false });

@@ -18,41 +18,70 @@ export function tuning(context) {
       const { tokenIds } = await model.complete('hello', { maxTokens: 12 }).result;
       const { tuned } = model.info;
       await model.dispose();
-      const kept = await caches.open('mantissa-tuning').then((cache) => cache.match('/tuning.json'));
-      return { stages, tuned, tokenIds, kept: await kept?.text() };
+      return { stages, tuned, tokenIds, kept: (await kept()).map(({ text }) => text) };
     }, tune);
+  /** In the page, `kept` gives what lies where tunings are kept. */
+  const watch = () =>
+    page.evaluate(() => {
+      window.kept = async () => {
+        const cache = await caches.open('mantissa-tuning');
+        const entry = async ({ url }) => ({ url, text: await (await cache.match(url)).text() });
+        return Promise.all((await cache.keys()).map(entry));
+      };
+    });
 
   test('what is measured is kept, and nothing of it measured again', async () => {
+    await watch();
     const plain = await attempt(false);
     assert.ok(!plain.stages.includes('tune'), `${plain.stages}`);
-    assert.deepEqual([plain.tuned, plain.kept], [0, undefined]);
+    assert.deepEqual([plain.tuned, plain.kept], [0, []]);
     // Enough for every kind of multiplication, on any driver.
     const first = await attempt({ budgetMs: 300_000 });
     assert.deepEqual(first.stages.slice(-4), ['upload', 'tune', 'compile', 'ready']);
     assert.ok(first.tuned > 0);
-    const kept = JSON.parse(first.kept).devices[0].choices;
-    assert.equal(kept.length, first.tuned);
+    assert.equal(first.kept.length, 1);
+    assert.equal(JSON.parse(first.kept[0]).devices[0].choices.length, first.tuned);
     const second = await attempt(true);
     assert.ok(!second.stages.includes('tune'), `${second.stages}`);
     assert.deepEqual([second.tuned, second.kept], [first.tuned, first.kept]);
     for (const { tokenIds } of [first, second]) assert.deepEqual(tokenIds, plain.tokenIds);
   });
 
-  test('what is no tuning is replaced, and none costs the model', async () => {
+  test('what is no tuning is not used, and replaced', async () => {
+    await watch();
+    const first = await attempt({ budgetMs: 300_000 });
     for (const text of ['', '{"form":1,"devices":[{}]}', '{"form":99}', '\u0000']) {
       await page.evaluate(async (text) => {
         const cache = await caches.open('mantissa-tuning');
-        await cache.put('/tuning.json', new Response(text));
+        for (const { url } of await kept()) await cache.put(url, new Response(text));
       }, text);
-      // Too little to measure anything in.
-      const got = await attempt({ budgetMs: 0.001 });
-      assert.equal(got.tokenIds.length, 12, text);
-      assert.equal(got.tuned, 0);
+      const got = await attempt({ budgetMs: 0 });
+      assert.ok(!got.stages.includes('tune'), `${got.stages}`);
+      assert.deepEqual([got.tokenIds, got.tuned, got.kept], [first.tokenIds, 0, [text]]);
     }
+    const again = await attempt({ budgetMs: 300_000 });
+    assert.equal(JSON.parse(again.kept[0]).devices[0].choices.length, first.tuned);
+    await page.evaluate(() => Mantissa.cache.clear());
+    assert.deepEqual((await attempt(false)).kept, []);
+  });
+
+  test('an answer goes on with the same tokens after a lost device, on a tuned one, too', async () => {
+    const got = await page.evaluate(async () => {
+      const model = await Mantissa.load('/files/tiny.gguf', { tune: true });
+      const undisturbed = await model.complete('hello', { maxTokens: 40 }).result;
+      const generation = model.complete('hello', { maxTokens: 40 });
+      let pieces = 0;
+      for await (const _ of generation) if (++pieces === 2) await model.loseDevice();
+      const result = await generation.result;
+      await model.dispose();
+      return { result, undisturbed };
+    });
+    assert.equal(got.result.recoveries, 1);
+    assert.deepEqual(got.result.tokenIds, got.undisturbed.tokenIds);
   });
 
   test('a budget that is none is a typed error', async () => {
-    for (const budgetMs of [0, -1, 1e12]) {
+    for (const budgetMs of [-1, 1e12]) {
       const got = await page.evaluate(
         (budgetMs) => failure(() => Mantissa.load('/files/tiny.gguf', { tune: { budgetMs } })),
         budgetMs,
