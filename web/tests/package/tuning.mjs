@@ -30,7 +30,7 @@ export function tuning(context) {
       };
     });
 
-  test('what is measured is kept, and nothing of it measured again', async () => {
+  test('what is measured is kept, nothing of it is measured again, and clearing forgets it', async () => {
     await watch();
     const plain = await attempt(false);
     assert.ok(!plain.stages.includes('tune'), `${plain.stages}`);
@@ -45,11 +45,8 @@ export function tuning(context) {
     assert.ok(!second.stages.includes('tune'), `${second.stages}`);
     assert.deepEqual([second.tuned, second.kept], [first.tuned, first.kept]);
     for (const { tokenIds } of [first, second]) assert.deepEqual(tokenIds, plain.tokenIds);
-  });
 
-  test('what is no tuning is not used, and replaced', async () => {
-    await watch();
-    const first = await attempt({ budgetMs: 300_000 });
+    // What is no tuning is not used, and replaced.
     for (const text of ['', '{"form":1,"devices":[{}]}', '{"form":99}', '\u0000']) {
       await page.evaluate(async (text) => {
         const cache = await caches.open('mantissa-tuning');
