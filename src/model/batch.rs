@@ -2,7 +2,7 @@
 //! weights are read once for all.
 
 use super::decoder::{Decoder, Head, Room};
-use super::generate::{Chooser, Finish, GenerateOptions};
+use super::generate::{Chooser, Finish, GenerateOptions, Running, StepResult};
 use super::session::{SessionMemory, SessionOptions, check_room, check_tokens};
 use super::{Model, Progress, Stage};
 use crate::error::{Error, Result};
@@ -37,7 +37,9 @@ pub struct Batch {
     decoder: Decoder,
     chunk: usize,
     sequences: Vec<Sequence>,
-    staging: Buffer,
+    /// Where the host reads a step's tokens; not there while a step, perhaps one that nobody waits for
+    /// any more, uses it.
+    staging: Option<Buffer>,
 }
 
 /// One conversation.
@@ -81,10 +83,9 @@ impl Batch {
             .await?
             .with_activations(options.activations)
             .await?;
-        let staging = Buffer::staging(model.gpu(), "tokens", sequences).await?;
         let new = |_| Sequence::default();
         let sequences = (0..sequences).map(new).collect();
-        Ok(Self { model: model.clone(), decoder, chunk, sequences, staging })
+        Ok(Self { model: model.clone(), decoder, chunk, sequences, staging: None })
     }
 
     /// Conversations that it has room for.
@@ -133,8 +134,8 @@ impl Batch {
     ) -> Result<()> {
         let head = head([&Chooser::new(&options.sampler)?].into_iter());
         let mut hear = |done, total| progress(Progress { stage: Stage::Compile, done, total });
-        self.decoder.plan_of((self.sequences.len(), 1), head, &mut hear).await?;
-        self.decoder.plan(self.chunk, Head::None, &mut hear).await?;
+        self.decoder.plan((self.sequences.len(), 1), head, &mut hear).await?;
+        self.decoder.plan((1, self.chunk), Head::None, &mut hear).await?;
         Ok(())
     }
 
@@ -192,9 +193,9 @@ impl Batch {
     async fn feed_chunk(&mut self, sequence: usize, end: usize) -> Result<()> {
         let own = &self.sequences[sequence];
         let (fed, rows) = (own.fed, self.chunk.min(end - own.fed));
-        let plan = self.decoder.plan(rows, Head::None, &mut |_, _| {}).await?;
+        let plan = self.decoder.plan((1, rows), Head::None, &mut |_, _| {}).await?;
         self.decoder.ids().write(0, &own.tokens[fed..fed + rows]);
-        self.decoder.place_all(&[self.decoder.span(sequence, fed, rows)]);
+        self.decoder.place(&[self.decoder.span(sequence, fed, rows)]);
         plan.submit()?.finish().await?;
         self.sequences[sequence].fed += rows;
         Ok(())
@@ -260,22 +261,28 @@ impl Batch {
         let answers = active.iter().filter_map(|&i| self.sequences[i].answer.as_ref());
         let head = head(answers.map(|answer| &answer.chooser));
         let shape = (active.len(), 1);
-        let plan = self.decoder.plan_of(shape, head, &mut |_, _| {}).await?;
+        let plan = self.decoder.plan(shape, head, &mut |_, _| {}).await?;
         let last = |&i: &usize| self.sequences[i].tokens.last().copied().unwrap_or_default();
         let ids: Vec<u32> = active.iter().map(last).collect();
         let span = |&i: &usize| self.decoder.span(i, self.sequences[i].tokens.len() - 1, 1);
         let spans: Vec<Span> = active.iter().map(span).collect();
         self.decoder.ids().write(0, &ids);
-        self.decoder.place_all(&spans);
+        self.decoder.place(&spans);
         if head == Head::Best {
-            let bytes = 4 * active.len() as u64;
-            let (from, to) = (self.decoder.best().clone(), self.staging.clone());
-            let submission = self.model.gpu().submit("batch step", |encoder| {
+            let gpu = self.model.gpu();
+            let staging = match self.staging.take() {
+                Some(staging) => staging,
+                None => Buffer::staging(gpu, "tokens", self.sequences.len()).await?,
+            };
+            let copy = StepResult::new(&self.decoder, head, active.len()).copy_to(&staging);
+            let submission = gpu.submit("batch step", |encoder| {
                 plan.encode(encoder);
-                encoder.copy_buffer_to_buffer(from.raw(), 0, to.raw(), 0, bytes);
+                copy(encoder);
             })?;
-            let result = self.staging.map(active.len());
-            return result.read(submission.accepted().await?).await;
+            let step = Running::new(submission, staging, active.len());
+            let (ids, staging) = step.read().await?;
+            self.staging = Some(staging);
+            return Ok(ids);
         }
         plan.submit()?.accepted().await?;
         let vocabulary = self.decoder.vocabulary();

@@ -196,14 +196,9 @@ impl Decoder {
         self.scratch.choice.write(0, &[*choice]);
     }
 
-    /// Puts a step's place in the only sequence where its plan reads it. To be called before each
-    /// submit.
-    pub fn place(&self, position: usize, rows: usize) {
-        self.place_all(&[self.span(0, position, rows)]);
-    }
-
-    /// The same of several sequences' steps.
-    pub fn place_all(&self, spans: &[Span]) {
+    /// Puts a step's place in the cache where its plan reads it: a span for each sequence. To be called
+    /// before each submit.
+    pub fn place(&self, spans: &[Span]) {
         self.scratch.step.write(0, spans);
     }
 
@@ -215,26 +210,12 @@ impl Decoder {
         Span { position: start + position, rows, start, end: start + end }
     }
 
-    /// The plan of a step of `rows` rows of one sequence, recorded on first use. `progress` hears of
-    /// its pipelines.
-    ///
-    /// # Errors
-    /// As [`plan_of`](Self::plan_of).
-    pub async fn plan(
-        &mut self,
-        rows: usize,
-        head: Head,
-        progress: &mut (dyn FnMut(u64, u64) + Send),
-    ) -> Result<Arc<Plan>> {
-        self.plan_of((1, rows), head, progress).await
-    }
-
-    /// The same of any shape.
+    /// The plan of a step of this shape, recorded on first use. `progress` hears of its pipelines.
     ///
     /// # Errors
     /// What the device says, [`Error::Limit`](crate::Error::Limit) where it is too small for this
     /// model.
-    pub async fn plan_of(
+    pub async fn plan(
         &mut self,
         shape: StepShape,
         head: Head,

@@ -18,7 +18,7 @@ mod running;
 pub use choosing::LogProbs;
 
 pub(super) use choosing::Chooser;
-use running::{Running, StepResult};
+pub(super) use running::{Running, StepResult};
 
 use super::decoder::Head;
 use super::sampler::SamplerOptions;

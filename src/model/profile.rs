@@ -87,12 +87,12 @@ impl Session {
             return Err(Error::Shape { op: "profile", expected, got: rows.to_string() });
         }
         self.prefill(&[]).await?;
-        let plan = self.decoder.plan(rows, Head::Last, &mut |_, _| {}).await?;
+        let plan = self.decoder.plan((1, rows), Head::Last, &mut |_, _| {}).await?;
         // The step leaves its best token where it read its first.
         let place = |session: &Self| {
             let first = session.tokens.len() - rows;
             session.decoder.ids().write(0, &session.tokens[first..]);
-            session.decoder.place(first, rows);
+            session.decoder.place(&[session.decoder.span(0, first, rows)]);
         };
         place(self);
         let clock = Instant::now();

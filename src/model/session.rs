@@ -132,9 +132,9 @@ impl Session {
     ) -> Result<()> {
         let head = options.head()?;
         let mut hear = |done, total| progress(Progress { stage: Stage::Compile, done, total });
-        self.decoder.plan(1, head, &mut hear).await?;
+        self.decoder.plan((1, 1), head, &mut hear).await?;
         let rows = self.options.chunk;
-        self.decoder.plan(rows, Head::None, &mut hear).await?;
+        self.decoder.plan((1, rows), Head::None, &mut hear).await?;
         Ok(())
     }
 
@@ -245,9 +245,9 @@ impl Session {
         let rows = self.chunk_rows(head).min(self.tokens.len() - self.fed);
         let last = self.fed + rows == self.tokens.len();
         let head = if last || head == Head::All { head } else { Head::None };
-        let plan = self.decoder.plan(rows, head, &mut |_, _| {}).await?;
+        let plan = self.decoder.plan((1, rows), head, &mut |_, _| {}).await?;
         self.decoder.ids().write(0, &self.tokens[self.fed..self.fed + rows]);
-        self.decoder.place(self.fed, rows);
+        self.decoder.place(&[self.decoder.span(0, self.fed, rows)]);
         let submission = self.model.gpu().submit("decoder step", |encoder| {
             plan.encode(encoder);
             if last {
@@ -265,8 +265,8 @@ impl Session {
         head: Head,
         after: impl FnOnce(&mut wgpu::CommandEncoder),
     ) -> Result<Submission> {
-        let plan = self.decoder.plan(1, head, &mut |_, _| {}).await?;
-        self.decoder.place(position, 1);
+        let plan = self.decoder.plan((1, 1), head, &mut |_, _| {}).await?;
+        self.decoder.place(&[self.decoder.span(0, position, 1)]);
         self.model.gpu().submit("decoder step", |encoder| {
             plan.encode(encoder);
             after(encoder);
@@ -282,9 +282,9 @@ impl Session {
     ) -> Result<Submission> {
         let first = self.tokens.len() - 1;
         let rows = [&self.tokens[first..], draft].concat();
-        let plan = self.decoder.plan(rows.len(), head, &mut |_, _| {}).await?;
+        let plan = self.decoder.plan((1, rows.len()), head, &mut |_, _| {}).await?;
         self.decoder.ids().write(0, &rows);
-        self.decoder.place(first, rows.len());
+        self.decoder.place(&[self.decoder.span(0, first, rows.len())]);
         self.model.gpu().submit("decoder step", |encoder| {
             plan.encode(encoder);
             after(encoder);

@@ -201,9 +201,9 @@ pub fn chart_path(text: &str) -> Result<PathBuf, String> {
     }
     let mut start = Vec::new();
     let file = File::open(&path).map_err(|error| error.to_string())?;
-    file.take(5).read_to_end(&mut start).map_err(|error| error.to_string())?;
+    file.take(4).read_to_end(&mut start).map_err(|error| error.to_string())?;
     match &start[..] {
-        b"" | b"<svg " | b"<?xml" => Ok(path),
+        b"" | b"<svg" | b"<?xm" => Ok(path),
         _ => Err("the file is there and is no SVG; name another, or delete it".into()),
     }
 }

@@ -7,7 +7,7 @@ use crate::model::decoder::{Decoder, Head};
 /// A step on the device, and its result, which is asked for at once: nothing is waited for until the
 /// host needs it.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(in crate::model) struct Running {
     submission: Submission,
     staging: Buffer,
     result: Mapping,
@@ -16,13 +16,13 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(submission: Submission, staging: Buffer, words: usize) -> Self {
+    pub(in crate::model) fn new(submission: Submission, staging: Buffer, words: usize) -> Self {
         let result = staging.map(words);
         Self { submission, staging, result, guess: Vec::new() }
     }
 
     /// Waits for the result; gives the staging buffer back.
-    pub(super) async fn read(self) -> Result<(Vec<u32>, Buffer)> {
+    pub(in crate::model) async fn read(self) -> Result<(Vec<u32>, Buffer)> {
         let index = self.submission.accepted().await?;
         Ok((self.result.read(index).await?, self.staging))
     }
@@ -30,12 +30,12 @@ impl Running {
 
 /// Buffers whose first so many words are a step's result, one behind the other.
 #[derive(Debug)]
-pub(super) struct StepResult(Vec<(Buffer, usize)>);
+pub(in crate::model) struct StepResult(Vec<(Buffer, usize)>);
 
 impl StepResult {
     /// The id that was chosen, last; before it a row of log-probabilities and their log-sum-exp, where
     /// the head computes them. Of [`Head::Best`], an id for each row.
-    pub(super) fn new(decoder: &Decoder, head: Head, rows: usize) -> Self {
+    pub(in crate::model) fn new(decoder: &Decoder, head: Head, rows: usize) -> Self {
         if head == Head::Best {
             return Self(vec![(decoder.best().clone(), rows)]);
         }
@@ -54,7 +54,10 @@ impl StepResult {
     }
 
     /// Commands that copy it to where the host can read it.
-    pub(super) fn copy_to(self, to: &Buffer) -> impl FnOnce(&mut wgpu::CommandEncoder) + use<> {
+    pub(in crate::model) fn copy_to(
+        self,
+        to: &Buffer,
+    ) -> impl FnOnce(&mut wgpu::CommandEncoder) + use<> {
         let to = to.clone();
         move |encoder| {
             let mut at = 0;

@@ -1,5 +1,8 @@
 //! Conversations that are decoded together: each must say what it says alone.
 
+use std::pin::pin;
+use std::task::{Context, Waker};
+
 use mantissa::gpu::Gpu;
 use mantissa::model::{Batch, Finish, GenerateOptions, SamplerOptions, SessionOptions};
 use mantissa::{Error, Result, formats};
@@ -17,6 +20,7 @@ pub fn trials() -> Vec<(String, Case)> {
         case("a batch ends each where it ends", ends),
         case("batches that cannot be", refused),
         case("a NaN ends its conversation", not_finite),
+        case("a step that nobody waits for leaves no trace", dropped),
     ]
 }
 
@@ -216,4 +220,20 @@ fn not_finite(gpu: &Gpu) -> Outcome {
         expect("after it", &block_on(batch.step())?, &Vec::new())?;
     }
     Ok(())
+}
+
+/// Each step is begun, left after its first poll, and begun again.
+fn dropped(gpu: &Gpu) -> Outcome {
+    let (want, _) = generate(&mut session(gpu, MODEL, 64)?, &LONG, options(8, 2))?;
+    let mut batch = batch(gpu, MODEL, 2)?;
+    block_on(batch.start(1, &LONG, options(8, 2)))?;
+    let mut left = 0;
+    while batch.is_running() {
+        let polled = pin!(batch.step()).poll(&mut Context::from_waker(Waker::noop()));
+        left += usize::from(polled.is_pending());
+        block_on(batch.step())?;
+    }
+    let all = [&LONG[..], &want].concat();
+    expect("tokens", &batch.tokens(1).to_vec(), &all)?;
+    expect("whether any step was left", &(left > 0), &true)
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use mantissa::formats::{FormatRef, by_name};
 use mantissa::gpu::{Buffer, Gpu, PlanBuilder};
 use mantissa::ops::attention::{Attention, Options, Seen, Shape, reference};
+use mantissa::ops::extexp::EXP_ERROR;
 use mantissa::ops::kv::{Kv, KvShape};
 use mantissa::ops::kv_append::{self, Rotation, Rows};
 use mantissa::ops::matrix::decode_f64;
@@ -141,10 +142,12 @@ impl Cache {
 
 /// Of Σ p·v, beside Σ p·|v|: a logit's error is its head's products and sums and the scale
 /// (γ(head + 1), Higham, section 3.1), and changes a weight, and the sum of weights, by as much
-/// relatively; both sums add γ(positions), and the exponential and the division some units.
+/// relatively, as does the exponential's own; both sums add γ(positions + 1), and the division 5 U
+/// (2.5 ulp).
 fn relative_error(q: &[f32], keys: &[f64], positions: usize) -> f64 {
     let gamma = |n: usize| n as f64 / f64::from(1 << 24);
     let size = |k: &[f64]| -> f64 { q.iter().zip(k).map(|(q, k)| (f64::from(*q) * k).abs()).sum() };
     let largest = keys.chunks_exact(q.len()).map(size).fold(0.0, f64::max);
-    2.0 * (gamma(q.len() + 1) * 0.125 * largest + gamma(positions + 16))
+    let weight = gamma(q.len() + 1) * 0.125 * largest + EXP_ERROR * gamma(1);
+    2.0 * (weight + gamma(positions + 1)) + gamma(5)
 }
