@@ -8,7 +8,7 @@ fn load_block(row: u32, c: u32) -> Block {
 
 fn decode8(b: Block, g: u32) -> Vec8 {
     let w = load_vec4(b.at + g);
-    let even = w << vec4<u32>(16u);
+    let even = w * vec4<u32>(0x10000u);
     let odd = w & vec4<u32>(0xffff0000u);
     return Vec8(
         bitcast<vec4<f32>>(vec4<u32>(even.x, odd.x, even.y, odd.y)),

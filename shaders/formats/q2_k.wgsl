@@ -17,8 +17,7 @@ fn load_block(row: u32, c: u32) -> Block {
 }
 
 fn decode8(b: Block, g: u32) -> Vec8 {
-    let fields = crumbs(crumb_group(b.q, g));
-    let q = floats(fields.lo, fields.hi);
+    let q = crumbs(crumb_group(b.q, g));
     let d = select(b.d.y, b.d.x, g < 2u);
     let m = select(b.m.y, b.m.x, g < 2u);
     return Vec8(d * q.lo - m, d * q.hi - m);

@@ -24,10 +24,10 @@ fn load_block(row: u32, c: u32) -> Block {
 
 fn decode8(b: Block, g: u32) -> Vec8 {
     let low = crumbs(crumb_group(b.low, g));
-    let high = b.high >> (8u * g);
-    let lo = vec4<u32>(high << 2u, high << 1u, high, high >> 1u) & vec4<u32>(4u);
-    let hi = vec4<u32>(high >> 2u, high >> 3u, high >> 4u, high >> 5u) & vec4<u32>(4u);
-    let q = floats(low.lo | lo, low.hi | hi);
+    let high = vec4<u32>(b.high >> (8u * g));
+    let bits = floats(high & vec4<u32>(1u, 2u, 4u, 8u), high & vec4<u32>(16u, 32u, 64u, 128u));
+    let lo = fma(bits.lo, vec4<f32>(4.0, 2.0, 1.0, 0.5), low.lo);
+    let hi = fma(bits.hi, vec4<f32>(0.25, 0.125, 0x1p-4, 0x1p-5), low.hi);
     let d = select(b.d.y, b.d.x, g < 2u);
-    return Vec8(d * (q.lo - 4.0), d * (q.hi - 4.0));
+    return Vec8(d * (lo - 4.0), d * (hi - 4.0));
 }

@@ -15,7 +15,7 @@ fn load_block(row: u32, c: u32) -> Block {
 const CODE_OFFSET = true;
 
 fn codes8(b: Block, g: u32) -> Vec8 {
-    return nibbles_and_fifth(b.q[g], b.fifth >> (8u * g));
+    return with_fifth(nibbles(b.q[g]), b.fifth >> (8u * g));
 }
 
 fn scale_offset(b: Block) -> vec2<f32> {

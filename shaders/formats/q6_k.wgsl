@@ -20,11 +20,7 @@ fn load_block(row: u32, c: u32) -> Block {
 }
 
 fn decode8(b: Block, g: u32) -> Vec8 {
-    let low = b.low[g];
-    let high = crumbs(crumb_group(b.high, g));
-    let lo = vec4<u32>(low, low >> 4u, low >> 8u, low >> 12u) & vec4<u32>(15u);
-    let hi = vec4<u32>(low >> 16u, low >> 20u, low >> 24u, low >> 28u) & vec4<u32>(15u);
-    let q = floats(lo | (high.lo << vec4<u32>(4u)), hi | (high.hi << vec4<u32>(4u)));
+    let q = add_crumbs(nibbles(b.low[g]), crumb_group(b.high, g), 16.0);
     let d = b.d * f32(select(b.scales.y, b.scales.x, g < 2u));
     return Vec8(d * (q.lo - 32.0), d * (q.hi - 32.0));
 }

@@ -14,9 +14,7 @@ const CODE_OFFSET = false;
 fn codes8(b: Block, g: u32) -> Vec8 {
     let side = select(b.back, b.front, g < 2u);
     let q = select(side.zw, side.xy, (g & 1u) == 0u);
-    let lo = vec4<u32>(q << vec2<u32>(24u), q << vec2<u32>(16u));
-    let hi = vec4<u32>(q << vec2<u32>(8u), q);
-    return Vec8(top_bytes(lo), top_bytes(hi));
+    return Vec8(front_bytes(q), back_bytes(q));
 }
 
 fn scale_offset(b: Block) -> vec2<f32> {

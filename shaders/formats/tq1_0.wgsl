@@ -46,8 +46,8 @@ fn load_block(row: u32, c: u32) -> Block {
 fn decode8(b: Block, g: u32) -> Vec8 {
     let side = select(b.back, b.front, g < 2u);
     let q = select(side.zw, side.xy, (g & 1u) == 0u);
-    let x = vec4<u32>(q.x, q.x >> 8u, q.x >> 16u, q.x >> 24u) & vec4<u32>(3u);
-    let y = vec4<u32>(q.y, q.y >> 8u, q.y >> 16u, q.y >> 24u) & vec4<u32>(3u);
-    let values = floats(x, y);
-    return Vec8(b.d * (values.lo - 1.0), b.d * (values.hi - 1.0));
+    let mask = vec4<u32>(0x3u, 0x300u, 0x30000u, 0x3000000u);
+    let step = vec4<f32>(1.0, 0x1p-8, 0x1p-16, 0x1p-24);
+    let v = floats(vec4<u32>(q.x) & mask, vec4<u32>(q.y) & mask);
+    return Vec8(b.d * (v.lo * step - 1.0), b.d * (v.hi * step - 1.0));
 }

@@ -10,7 +10,6 @@ fn load_block(row: u32, c: u32) -> Block {
 }
 
 fn decode8(b: Block, g: u32) -> Vec8 {
-    let fields = crumbs(crumb_group(b.q, g));
-    let q = floats(fields.lo, fields.hi);
+    let q = crumbs(crumb_group(b.q, g));
     return Vec8(b.d * (q.lo - 1.0), b.d * (q.hi - 1.0));
 }

@@ -3,16 +3,21 @@
 
 // Twice the values of the eight codes in w.
 fn doubled_e2m1(w: u32) -> Vec8 {
-    return Vec8(
-        four_doubled_e2m1(vec4<u32>(w, w >> 4u, w >> 8u, w >> 12u)),
-        four_doubled_e2m1(vec4<u32>(w >> 16u, w >> 20u, w >> 24u, w >> 28u)));
+    return Vec8(four_doubled_e2m1(w), four_doubled_e2m1(w >> 16u));
 }
 
-fn four_doubled_e2m1(codes: vec4<u32>) -> vec4<f32> {
-    // 0, 1, 2, 3, 4, 6, 8 and 12, a nibble each.
-    let sizes = vec4<u32>(0xc8643210u) >> ((codes & vec4<u32>(7u)) << vec4<u32>(2u));
-    let size = bitcast<vec4<i32>>(sizes & vec4<u32>(15u));
-    return vec4<f32>(select(size, -size, (codes & vec4<u32>(8u)) != vec4<u32>(0u)));
+// With sizes moved to where a float has its lowest exponent bits and its highest mantissa bit, and 2^0
+// added, codes 2 to 7 are 2, 3, 4, 6, 8 and 12; 0 and 1 are 1 and 1.5, and lose 1 − code/2. With the
+// sign in both, 0 comes out as +0.
+fn four_doubled_e2m1(w: u32) -> vec4<f32> {
+    let moved = vec4<u32>(w) * vec4<u32>(1u << 22u, 1u << 18u, 1u << 14u, 1u << 10u);
+    let size = moved & vec4<u32>(7u << 22u);
+    let sign = (moved * 64u) & vec4<u32>(SIGN);
+    let one = vec4<f32>(1.0);
+    let rest = fma(vec4<f32>(bitcast<vec4<i32>>(size)), vec4<f32>(-0x1p-23), one);
+    let over = max(bitcast<vec4<i32>>(rest), vec4<i32>());
+    let whole = bitcast<vec4<f32>>((size + bitcast<vec4<u32>>(one)) | sign);
+    return whole - bitcast<vec4<f32>>(bitcast<vec4<u32>>(over) | sign);
 }
 
 // Steps of d ≥ 0: the middles between neighbours, and how far the nearest code can be told by them.

@@ -26,7 +26,7 @@ fn four_elements(w: u32) -> vec4<f32> {
     let width = code_width();
     let codes = vec4<u32>(w, w >> width, w >> (2u * width), w >> (3u * width));
     let size = codes & vec4<u32>(sign_bit() - 1u);
-    let moved = size << vec4<u32>(23u - MANTISSA_BITS);
+    let moved = size * vec4<u32>(1u << (23u - MANTISSA_BITS));
     let normal = moved + vec4<u32>((127u - EXPONENT_BIAS) << 23u);
     let unit = bitcast<f32>((128u - EXPONENT_BIAS - MANTISSA_BITS) << 23u);
     let subnormal = bitcast<vec4<u32>>(vec4<f32>(bitcast<vec4<i32>>(size)) * unit);
@@ -35,7 +35,7 @@ fn four_elements(w: u32) -> vec4<f32> {
         let special = moved | vec4<u32>(INFINITY);
         bits = select(bits, special, size > vec4<u32>(LARGEST_CODE));
     }
-    let sign = (codes & vec4<u32>(sign_bit())) << vec4<u32>(32u - width);
+    let sign = (codes & vec4<u32>(sign_bit())) * vec4<u32>(1u << (32u - width));
     return bitcast<vec4<f32>>(bits | sign);
 }
 

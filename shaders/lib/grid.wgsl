@@ -15,8 +15,8 @@ fn even_signs(seven: u32) -> u32 {
 fn signed8(lo: vec4<u32>, hi: vec4<u32>, signs: u32, scale: f32) -> Vec8 {
     let top = vec4<u32>(0x80000000u);
     let v = floats(lo, hi);
-    let s_lo = (vec4<u32>(signs) << vec4<u32>(31u, 30u, 29u, 28u)) & top;
-    let s_hi = (vec4<u32>(signs) << vec4<u32>(27u, 26u, 25u, 24u)) & top;
+    let s_lo = (vec4<u32>(signs) * vec4<u32>(1u << 31u, 1u << 30u, 1u << 29u, 1u << 28u)) & top;
+    let s_hi = (vec4<u32>(signs) * vec4<u32>(1u << 27u, 1u << 26u, 1u << 25u, 1u << 24u)) & top;
     return Vec8(
         scale * bitcast<vec4<f32>>(bitcast<vec4<u32>>(v.lo) ^ s_lo),
         scale * bitcast<vec4<f32>>(bitcast<vec4<u32>>(v.hi) ^ s_hi));
