@@ -89,6 +89,7 @@ fn kernels() -> Vec<Kernel> {
 fn part_lists(op: &Op, caps: Caps) -> Vec<Vec<Part>> {
     match op.name {
         "matmul" => ops::matmul::part_lists(caps),
+        "attention" => ops::attention::part_lists(caps),
         "softmax" => ops::softmax::part_lists(),
         _ => vec![Vec::new()],
     }
@@ -393,7 +394,6 @@ fn the_checkers_refuse_what_is_wrong() {
     }
 }
 
-/// Subgroup operations stand in two parts, and no number in it is a subgroup's size.
 /// What `tests/gpu` leaves out on devices without f16 rests on this.
 #[test]
 fn no_kernel_computes_in_f16() {
@@ -406,6 +406,7 @@ fn no_kernel_computes_in_f16() {
     });
 }
 
+/// Subgroup operations stand in a few parts, and no number in that which asks for no size is one.
 #[test]
 fn no_kernel_knows_a_subgroup_size() {
     let mut parts = HashSet::new();
@@ -417,8 +418,8 @@ fn no_kernel_knows_a_subgroup_size() {
             }
         }
     }
-    // The latter asks for eight lanes at least, and for no size.
-    let known = ["lib/reduce_subgroup.wgsl", "lib/x_subgroup.wgsl"].map(String::from);
+    // All but the first ask for eight lanes at least or a whole workgroup, and for no size.
+    let known = ["reduce", "x", "q", "tile"].map(|name| format!("lib/{name}_subgroup.wgsl"));
     assert_eq!(parts, HashSet::from(known));
 
     let caps = Caps { subgroups: true, ..Caps::plain(Class::Gpu) };

@@ -5,10 +5,11 @@
 //
 // A workgroup takes TILE_Q queries that share a head of keys (those of its group, row by row) and
 // walks its split of the context in tiles of 4·LANES positions. First each lane scores four
-// positions against every query: a position's keys are decoded once for all of them. The largest
-// exponent of each query is found with an atomic maximum, whose order does not matter. Then a lane
-// owns eight values of the head: TEAMS teams of SLICES lanes each add up some of the tile's positions.
-// At the end the teams are added in a fixed order.
+// positions against every query: a position's keys are decoded once for all of them. The lanes find
+// the largest exponent of each query and give each other their weights, as lib/tile_memory.wgsl or
+// lib/tile_subgroup.wgsl says. Then a lane owns eight values of the head: teams of SLICES lanes each add
+// up some of the tile's positions. At the end the teams are added in a fixed order. Queries come
+// through lib/q_subgroup.wgsl or lib/q_direct.wgsl.
 //
 // A step may have several sequences, each with rows of its own and its own part of the cache; a
 // workgroup's queries are of one sequence.
@@ -53,7 +54,6 @@ struct Params {
 const MAX_TILE_Q = 8u;
 
 var<workgroup> scratch: array<vec4<f32>, SCRATCH>;
-var<workgroup> tops: array<atomic<i32>, MAX_TILE_Q>;
 
 fn k_load_word(i: u32) -> u32 {
     return k[i / 4u][i % 4u];
@@ -69,16 +69,6 @@ fn v_load_word(i: u32) -> u32 {
 
 fn v_load_vec4(i: u32) -> vec4<u32> {
     return v[i];
-}
-
-// A float as an integer of the same order, and back.
-fn ordered(x: f32) -> i32 {
-    let bits = bitcast<i32>(x);
-    return bits ^ ((bits >> 31u) & 0x7fffffff);
-}
-
-fn unordered(i: i32) -> f32 {
-    return bitcast<f32>(i ^ ((i >> 31u) & 0x7fffffff));
 }
 
 // Query m of the workgroup: its row, its head, its position, the first of its sequence, and the
@@ -101,6 +91,10 @@ fn load_q(at: u32, i: u32) -> vec4<f32> {
         return vec4<f32>();
     }
     return q[at + i];
+}
+
+fn largest(v: vec4<f32>) -> f32 {
+    return max(max(v.x, v.y), max(v.z, v.w));
 }
 
 fn mask_at(row: u32, keys: vec4<u32>) -> vec4<f32> {
@@ -179,10 +173,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         lo[m] = vec4<f32>();
         hi[m] = vec4<f32>();
     }
-    if lane < TILE_Q {
-        atomicStore(&tops[lane], ordered(PAIR_ZERO.e));
-    }
-    workgroupBarrier();
+    begin_q();
+    begin_tiles(lane);
 
     for (var at = begin; at < end; at += tile) {
         let keys = vec4<u32>(at + lane) + vec4<u32>(0u, 1u, 2u, 3u) * LANES;
@@ -196,15 +188,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let b1 = k_load_block(safe.y, c);
             let b2 = k_load_block(safe.z, c);
             let b3 = k_load_block(safe.w, c);
+            var chunk: array<QChunk, MAX_TILE_Q>;
+            for (var m = 0u; m < TILE_Q; m++) {
+                chunk[m] = load_q_chunk(q_at[m], c);
+            }
             for (var g = 0u; g < min(4u, SLICES - 4u * c); g++) {
                 let w0 = k_decode8(b0, g);
                 let w1 = k_decode8(b1, g);
                 let w2 = k_decode8(b2, g);
                 let w3 = k_decode8(b3, g);
-                let i = 8u * c + 2u * g;
                 for (var m = 0u; m < TILE_Q; m++) {
-                    let front = load_q(q_at[m], i);
-                    let back = load_q(q_at[m], i + 1u);
+                    let front = q_vec4(chunk[m], c, 2u * g);
+                    let back = q_vec4(chunk[m], c, 2u * g + 1u);
                     let s = scores[m];
                     scores[m] = vec4<f32>(
                         dot8(s.x, w0, front, back), dot8(s.y, w1, front, back),
@@ -217,28 +212,31 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let p = weigh(scores[m], query(sequence, kv_head, first_query + m), keys);
             scores[m] = p.v;
             exponents[m] = p.e;
-            atomicMax(&tops[m], ordered(max(max(p.e.x, p.e.y), max(p.e.z, p.e.w))));
+            tell_top(m, largest(p.e));
         }
-        workgroupBarrier();
+        meet();
         for (var m = 0u; m < TILE_Q; m++) {
-            let e = unordered(atomicLoad(&tops[m]));
-            scratch[m * LANES + lane] = scores[m] * exp2_int4(exponents[m] - e);
+            let e = top_of(m, top[m], largest(exponents[m]));
+            scores[m] *= exp2_int4(exponents[m] - e);
+            tell_weights(m, lane, scores[m]);
             let shrink = exp2_int(top[m] - e);
             total[m] *= shrink;
             lo[m] *= shrink;
             hi[m] *= shrink;
             top[m] = e;
         }
-        workgroupBarrier();
-        let last = select(0u, min(LANES, end - at), team < teams);
-        for (var j = team; j < last; j += teams) {
+        meet();
+        // All lanes go through this loop together, those with nothing to add, too.
+        let last = min(LANES, end - at);
+        for (var first = 0u; first < last; first += teams) {
+            let j = min(first + team, LANES - 1u);
             let rows = first_row + min(vec4<u32>(at + j) + vec4<u32>(0u, 1u, 2u, 3u) * LANES, vec4<u32>(end - 1u));
             let w0 = v_decode8(v_load_block(rows.x, slice / 4u), slice % 4u);
             let w1 = v_decode8(v_load_block(rows.y, slice / 4u), slice % 4u);
             let w2 = v_decode8(v_load_block(rows.z, slice / 4u), slice % 4u);
             let w3 = v_decode8(v_load_block(rows.w, slice / 4u), slice % 4u);
             for (var m = 0u; m < TILE_Q; m++) {
-                let p = scratch[m * LANES + j];
+                let p = select(vec4<f32>(), weights_of(m, j, scores[m]), first + team < last);
                 lo[m] = fma(w3.lo, vec4<f32>(p.w), fma(w2.lo, vec4<f32>(p.z),
                     fma(w1.lo, vec4<f32>(p.y), fma(w0.lo, vec4<f32>(p.x), lo[m]))));
                 hi[m] = fma(w3.hi, vec4<f32>(p.w), fma(w2.hi, vec4<f32>(p.z),
@@ -249,11 +247,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
 
     for (var m = 0u; m < TILE_Q; m++) {
-        workgroupBarrier();
-        scratch[lane] = lo[m];
-        scratch[LANES + lane] = hi[m];
-        scratch[2u * LANES + lane] = total[m];
-        workgroupBarrier();
+        if teams > 1u {
+            workgroupBarrier();
+            scratch[lane] = lo[m];
+            scratch[LANES + lane] = hi[m];
+            scratch[2u * LANES + lane] = total[m];
+            workgroupBarrier();
+        }
         if team == 0u && first_query + m < queries {
             for (var other = lane + SLICES; other < teams * SLICES; other += SLICES) {
                 lo[m] += scratch[other];

@@ -21,6 +21,8 @@ pub struct Caps {
     pub subgroups: bool,
     /// Lanes of the largest subgroup, where all have at least eight; else 0.
     pub subgroup: u32,
+    /// Whether all subgroups have as many.
+    pub even_subgroups: bool,
     /// The kind of machine behind the device.
     pub class: Class,
 }
@@ -37,7 +39,7 @@ pub struct Sharing {
 impl Caps {
     /// A machine of this class that can do nothing more.
     pub const fn plain(class: Class) -> Self {
-        Self { f16: false, subgroups: false, subgroup: 0, class }
+        Self { f16: false, subgroups: false, subgroup: 0, even_subgroups: false, class }
     }
 
     /// What its subgroups allow.
@@ -352,6 +354,7 @@ fn caps(device: &wgpu::Device, without: Without) -> Caps {
         f16: features.contains(wgpu::Features::SHADER_F16) && !without.f16,
         subgroups,
         subgroup,
+        even_subgroups: subgroup == info.subgroup_min_size,
         class: if cpu { Class::Software } else { Class::Gpu },
     }
 }

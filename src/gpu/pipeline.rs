@@ -178,10 +178,8 @@ pub fn link_parts(op: &Op, formats: &[FormatRef], parts: &[Part], caps: Caps) ->
     if !enable.is_empty() {
         linked.push("(enable)", &enable);
     }
-    // The op's own part comes last: naga 30 resolves override-sized arrays wrongly where a type
-    // that a constant is made of is declared behind them.
     let mut push = |part: &Part| linked.push(part.path, part.text);
-    op.parts[1..].iter().chain(parts).for_each(&mut push);
+    op.parts[1..].iter().for_each(&mut push);
     if op.reduces {
         push(if caps.subgroups { &REDUCE_SUBGROUP } else { &REDUCE });
     }
@@ -197,7 +195,11 @@ pub fn link_parts(op: &Op, formats: &[FormatRef], parts: &[Part], caps: Caps) ->
             linked.push(path, &text);
         }
     }
-    linked.push(op.parts[0].path, op.parts[0].text);
+    // The op's own part comes last, behind those that read its variables: naga 30 resolves
+    // override-sized arrays wrongly where a type that a constant is made of is declared behind them.
+    for part in parts.iter().chain(&op.parts[..1]) {
+        linked.push(part.path, part.text);
+    }
     linked
 }
 

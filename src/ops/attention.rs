@@ -20,7 +20,9 @@ use super::attention_combine::{self, FINISH};
 use super::kv::{Kv, KvShape};
 use super::{EXTEXP, MAX_SEQUENCES, STEP};
 use crate::error::{Error, Result};
-use crate::gpu::{Access, Binding, Buffer, Gpu, Op, PlanBuilder, Variant, params, part};
+use crate::gpu::{
+    Access, Binding, Buffer, Caps, Class, Gpu, Op, Part, PlanBuilder, Sharing, Variant, params, part,
+};
 
 params! {
     /// Chunks of a row of keys.
@@ -88,6 +90,34 @@ pub static OP: Op = Op {
     params: Params::INFO,
 };
 
+/// Queries by way of the subgroup, and without.
+const Q_SUBGROUP: Part = part!("lib/q_subgroup.wgsl");
+const Q_DIRECT: Part = part!("lib/q_direct.wgsl");
+
+/// What lanes tell each other of a tile by way of the subgroup, and without.
+const TILE_SUBGROUP: Part = part!("lib/tile_subgroup.wgsl");
+const TILE_MEMORY: Part = part!("lib/tile_memory.wgsl");
+
+/// The parts that variants of the operation choose, for a test of them all.
+pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
+    let mut lists = vec![vec![Q_DIRECT, TILE_MEMORY]];
+    if caps.subgroups {
+        lists.extend([vec![Q_SUBGROUP, TILE_MEMORY], vec![Q_SUBGROUP, TILE_SUBGROUP]]);
+    }
+    lists
+}
+
+/// What a device with these capabilities chooses of them for workgroups of so many lanes. On a GPU a
+/// barrier is cheap, and a load that lanes agree on is one.
+fn parts(caps: Caps, lanes: usize) -> [Part; 2] {
+    let Sharing { lanes: whole, share } = caps.sharing();
+    if caps.class == Class::Gpu || share == 1 || !lanes.is_multiple_of(whole) {
+        return [Q_DIRECT, TILE_MEMORY];
+    }
+    let one = caps.even_subgroups && lanes == whole;
+    [Q_SUBGROUP, if one { TILE_SUBGROUP } else { TILE_MEMORY }]
+}
+
 /// What is computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -153,6 +183,7 @@ pub struct Attention {
     kv: KvShape,
     options: Options,
     tile: Tile,
+    lib: [Part; 2],
     of_heads: Buffer,
     parts: Option<Buffer>,
     spare: Buffer,
@@ -172,7 +203,7 @@ impl Attention {
         let queries = (shape.sequences, shape.rows * (shape.heads / kv.heads));
         let tile = match options.tile {
             Some(tile) => tile,
-            None => Tile::choose(gpu.caps().class, most as usize, queries, kv)?,
+            None => Tile::choose(gpu.caps(), most as usize, queries, kv)?,
         };
         tile.check(most as usize, kv)?;
         let mut of_heads = vec![[1.0, 0.0]; shape.heads];
@@ -184,7 +215,8 @@ impl Attention {
         }
         let of_heads = Buffer::from_slice(gpu, "slopes, sinks", of_heads.as_flattened()).await?;
         let spare = Buffer::new(gpu, "attention spare", 4).await?;
-        let mut made = Self { shape, kv, options, tile, of_heads, parts: None, spare };
+        let lib = parts(gpu.caps(), tile.lanes);
+        let mut made = Self { shape, kv, options, tile, lib, of_heads, parts: None, spare };
         if tile.splits > 1 {
             let words = attention_combine::words(&made.combine());
             made.parts = Some(Buffer::new(gpu, "attention parts", words).await?);
@@ -252,6 +284,7 @@ impl Attention {
                 // What is too small for a normal f32 cannot show in a sum of products.
                 ("EXACT", 0.0),
             ])
+            .with(&self.lib)
             .packed_as("k_", keys.matrix.format)
             .packed_as("v_", values.matrix.format)
     }

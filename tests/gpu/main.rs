@@ -77,7 +77,7 @@ const FORMAT_SUITES: &[Suite] = &[
 
 /// What uses subgroups where a device has them, in all its forms at every size of theirs; all else is
 /// the same kernel with them and without (`tests/shaders.rs` knows the parts that name them).
-const WITH_SUBGROUPS: [&str; 3] = ["matmul", "rms_norm", "model"];
+const WITH_SUBGROUPS: [&str; 4] = ["attention", "matmul", "rms_norm", "model"];
 
 /// What is tried within WebGPU's default limits: what is laid out by a device's limits. That no kernel
 /// needs more than these is shown by `tests/shaders.rs`.

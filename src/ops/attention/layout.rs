@@ -1,7 +1,7 @@
 //! How attention is laid out over lanes and workgroups.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Class, Grid};
+use crate::gpu::{Caps, Class, Grid};
 use crate::ops::kv::KvShape;
 use crate::ops::{MAX_LOOP, check_loop};
 
@@ -29,15 +29,15 @@ impl Tile {
     /// # Errors
     /// As [`workgroups`](Self::workgroups).
     pub fn choose(
-        class: Class,
+        caps: Caps,
         most: usize,
         (sequences, queries): (usize, usize),
         kv: KvShape,
     ) -> Result<Self> {
         let slices = kv.head_dim.div_ceil(8);
-        // A barrier is dear on a CPU, so its workgroups are as narrow as the head allows.
-        let (least, busy) = match class {
-            Class::Software => (8, 4),
+        // A barrier is dear on a CPU, so its workgroups are as narrow as the head and its subgroups allow.
+        let (least, busy) = match caps.class {
+            Class::Software => (caps.sharing().lanes, 4),
             Class::Gpu => (64, 256),
         };
         let lanes = slices.next_power_of_two().max(least).min(most);
