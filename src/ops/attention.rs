@@ -21,7 +21,8 @@ use super::kv::{Kv, KvShape};
 use super::{EXTEXP, MAX_SEQUENCES, STEP};
 use crate::error::{Error, Result};
 use crate::gpu::{
-    Access, Binding, Buffer, Caps, Class, Gpu, Op, Part, PlanBuilder, Sharing, Variant, params, part,
+    Access, Binding, Buffer, Caps, Class, Gpu, Op, Part, PlanBuilder, Sharing, Variant, params,
+    part,
 };
 
 params! {
