@@ -61,9 +61,8 @@ const SUITES: &[Suite] = &[
     ("top_k", top_k::trials),
 ];
 
-/// What runs for every number format, and what takes long, on devices with nothing masked off: the
-/// kernels that read packed weights, and softmax, use neither f16 nor subgroups, and
-/// `tests/shaders.rs` links them with both.
+/// What runs for every number format, and what takes long, on devices with nothing masked off: what
+/// formats are decoded with uses neither f16 nor subgroups, and `tests/shaders.rs` links all with both.
 const FORMAT_SUITES: &[Suite] = &[
     ("attention", attention::grid_trials),
     ("conformance", conformance::trials),

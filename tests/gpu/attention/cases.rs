@@ -26,8 +26,8 @@ pub fn trials() -> Vec<(String, support::Case)> {
     ]
 }
 
-/// What takes many pipelines, on devices with nothing masked off: the kernel uses neither f16 nor
-/// subgroups.
+/// What takes many pipelines, on devices with nothing masked off. Of the two drivers one lets lanes
+/// share by way of its subgroups and one does not.
 pub fn long_trials() -> Vec<(String, support::Case)> {
     vec![
         case("group_1", |gpu| decode(gpu, 1)),
