@@ -7,7 +7,7 @@ override EXACT: bool = true;
 struct Vec8 { lo: vec4<f32>, hi: vec4<f32> }
 
 // Codes are taken where they stand, with a mask, and a power of two brings them down when they are
-// floats, which is exact. Shifts of vectors are avoided, left ones written as products: four-lane
+// floats, which is exact. What is decoded here shifts no vectors, and left shifts are products: four-lane
 // processors without such an instruction (SSE4.1, as SwiftShader compiles for) shift lane by lane.
 
 // The f32 value of the binary16 in the low 16 bits of h, built from its bits: exact, subnormals

@@ -21,7 +21,7 @@ pub struct Caps {
     pub subgroups: bool,
     /// Lanes of the largest subgroup, where all have at least eight; else 0.
     pub subgroup: u32,
-    /// Whether all subgroups have as many.
+    /// Whether all subgroups have as many as that.
     pub even_subgroups: bool,
     /// The kind of machine behind the device.
     pub class: Class,
@@ -354,7 +354,7 @@ fn caps(device: &wgpu::Device, without: Without) -> Caps {
         f16: features.contains(wgpu::Features::SHADER_F16) && !without.f16,
         subgroups,
         subgroup,
-        even_subgroups: subgroup == info.subgroup_min_size,
+        even_subgroups: subgroup > 0 && subgroup == info.subgroup_min_size,
         class: if cpu { Class::Software } else { Class::Gpu },
     }
 }

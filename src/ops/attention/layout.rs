@@ -35,7 +35,7 @@ impl Tile {
         kv: KvShape,
     ) -> Result<Self> {
         let slices = kv.head_dim.div_ceil(8);
-        // A barrier is dear on a CPU, so its workgroups are as narrow as the head and its subgroups allow.
+        // A barrier is dear on a CPU: its workgroups are as narrow as the head and subgroups allow.
         let (least, busy) = match caps.class {
             Class::Software => (caps.sharing().lanes, 4),
             Class::Gpu => (64, 256),
@@ -67,10 +67,10 @@ impl Tile {
     }
 
     /// Iterations of a lane for a tile of positions: itself; clearing, weighing and rescaling each
-    /// query; each chunk, its eights and their queries; a team's share of the values.
+    /// query; each chunk, its eights and the queries of both; a team's share of the values.
     fn tile_loops(&self, kv: KvShape) -> u64 {
         let (queries, slices) = (self.queries, kv.head_dim.div_ceil(8));
-        let scores = slices.div_ceil(4) + slices * (1 + queries);
+        let scores = (slices.div_ceil(4) + slices) * (1 + queries);
         let values = self.lanes.div_ceil(self.teams(kv).max(1)) * (1 + queries);
         // A split may begin in the middle of the first tile that it sees, so one more counts half.
         (1 + 3 * queries + scores + values) as u64
