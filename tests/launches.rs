@@ -23,6 +23,7 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
         ("sample", ops::sample::WORKGROUPS),
         ("glu", ops::glu::workgroups(wide, rows)),
         ("rms_norm", ops::rms_norm::workgroups(rows)),
+        ("stage", ops::stage::workgroups(rows)),
     ];
     let kv = ops::kv_append::Params {
         chunks: 8,
@@ -73,7 +74,12 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
             grids.push(("softmax", layout.workgroups(rows, cols).expect("softmax")));
         }
         for m in [1, 8, rows] {
-            let tile = ops::matmul::Tile::choose(Caps::plain(class), mantissa::formats::F32, m);
+            let tile = ops::matmul::Tile::choose(
+                Caps::plain(class),
+                mantissa::formats::F32,
+                (vocabulary, wide),
+                m,
+            );
             let grid = ops::matmul::workgroups(&tile, wide / 32, vocabulary, m).expect("matmul");
             grids.push(("matmul", grid));
             let tile = ops::matmul_q8::Tile::choose(class, m);
@@ -175,7 +181,8 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
     // store's 4 and SPLIT − 1 partial sums, as many for the squares.
     for (lanes, split, rows) in [(8, 1, 8), (64, 16, 4), (64, 4, 4)] {
         for m in [1, 2, 4, 8, 16] {
-            let tile = ops::matmul::Tile { lanes, split, rows, m, share: 1, codes: false };
+            let tile =
+                ops::matmul::Tile { lanes, split, rows, m, share: 1, codes: false, staged: false };
             let exact = |chunks: usize| {
                 let fours = rows / 4;
                 let store = fours * (4 + (split - 1)) + (split - 1);
@@ -208,6 +215,11 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
     let rms_norm = |cols: usize| (2 * cols.div_ceil(64) + 64) as u64;
     let largest = boundary(|cols| ops::rms_norm::check_cols(cols).is_ok());
     assert!(rms_norm(largest) <= MAX_LOOP, "rms_norm {largest}");
+
+    // stage, LANES 8: two loops over a row's vec4s, and a reduction of at most 8.
+    let stage = |cols: usize| (2 * cols.div_ceil(4).div_ceil(8) + 8) as u64;
+    let largest = boundary(|cols| ops::stage::check_cols(cols).is_ok());
+    assert!(stage(largest) <= MAX_LOOP, "stage {largest}");
 }
 
 /// The largest shape that is taken, given that every smaller one is.

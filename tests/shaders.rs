@@ -9,7 +9,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
-use mantissa::gpu::{Access, Caps, Class, Linked, Op, Part, Variant, link_op, link_parts};
+use mantissa::gpu::{Access, Binding, Caps, Class, Linked, Op, Part, Variant, link_op, link_parts};
 use mantissa::ops::sample::Choice;
 use mantissa::ops::{self, OPS, STEP_WORDS, Span};
 use mantissa::probes::PROBES;
@@ -22,6 +22,7 @@ struct Kernel {
     op: &'static Op,
     format: Option<FormatRef>,
     caps: Caps,
+    parts: Vec<Part>,
     linked: Linked,
 }
 
@@ -77,7 +78,7 @@ fn kernels() -> Vec<Kernel> {
                 for parts in part_lists(op, caps) {
                     let formats: Vec<_> = op.formats.iter().filter_map(|_| format).collect();
                     let linked = link_parts(op, &formats, &parts, caps);
-                    kernels.push(Kernel { op, format, caps, linked });
+                    kernels.push(Kernel { op, format, caps, parts, linked });
                 }
             }
         }
@@ -89,6 +90,7 @@ fn kernels() -> Vec<Kernel> {
 fn part_lists(op: &Op, caps: Caps) -> Vec<Vec<Part>> {
     match op.name {
         "matmul" => ops::matmul::part_lists(caps),
+        "matmul_q8" | "dequantize" => ops::matrix::WORDS.map(|words| vec![words]).into(),
         "attention" => ops::attention::part_lists(caps),
         "softmax" => ops::softmax::part_lists(),
         _ => vec![Vec::new()],
@@ -121,21 +123,24 @@ fn bindings_are_what_the_operation_says() {
         found.sort_by_key(|(at, ..)| (at.group, at.binding));
         let found: Vec<_> = found.into_iter().map(|(b, n, s)| (b.group, b.binding, n, s)).collect();
 
-        let space = |access| match access {
+        // A part that takes a binding from a texture is named after it.
+        let textures = kernel
+            .parts
+            .iter()
+            .filter_map(|part| part.path.strip_prefix("lib/")?.strip_suffix("_texels.wgsl"));
+        let textures: Vec<_> = textures.collect();
+        let space = |binding: &Binding| match binding.access {
+            _ if textures.contains(&binding.name) => AddressSpace::Handle,
             Access::Read => AddressSpace::Storage { access: StorageAccess::LOAD },
             Access::Write => {
                 AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE }
             }
             Access::Uniform => AddressSpace::Uniform,
+            Access::Texels(_) => AddressSpace::Handle,
         };
         let mut declared = vec![(0, 0, "params".to_string(), AddressSpace::Uniform)];
         declared.extend(
-            kernel
-                .op
-                .bindings
-                .iter()
-                .zip(1..)
-                .map(|(b, i)| (0, i, b.name.to_string(), space(b.access))),
+            kernel.op.bindings.iter().zip(1..).map(|(b, i)| (0, i, b.name.to_string(), space(b))),
         );
         if found == declared {
             return Ok(());
@@ -372,7 +377,7 @@ fn the_checkers_refuse_what_is_wrong() {
     let caps = Caps::plain(Class::Gpu);
     let mut linked = Linked::default();
     linked.push("ops/x.wgsl", "fn f() -> u32 {\n    return 1.5;\n}\n");
-    let kernel = Kernel { op: OPS[0], format: None, caps, linked };
+    let kernel = Kernel { op: OPS[0], format: None, caps, parts: Vec::new(), linked };
     let failure = match kernel.parse() {
         Ok(module) => kernel.validate(&module).expect_err("naga passes a float as u32"),
         Err(failure) => failure,

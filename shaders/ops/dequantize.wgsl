@@ -11,17 +11,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> ids: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
-
-fn load_word(i: u32) -> u32 {
-    return weights[i / 4u][i % 4u];
-}
-
-fn load_vec4(i: u32) -> vec4<u32> {
-    return weights[i];
-}
 
 fn scaled(w: f32, scale: f32) -> f32 {
     if ROW_SCALED {

@@ -4,8 +4,9 @@
 // once and decoded eight weights at a time in registers, for every row of x. TILE_M = 1 is the GEMV
 // of decoding; larger tiles are prefill. SPLIT lanes share the same rows, each taking every SPLIT-th
 // chunk, and add up in a fixed order: 1 where lanes are few (a CPU), more where they are many.
-// The values of x come through lib/x_subgroup.wgsl or lib/x_direct.wgsl, the sums go out through
-// lib/way_out.wgsl.
+// Weights lie where lib/weights_buffer.wgsl or lib/weights_texels.wgsl says, x where lib/x_buffer.wgsl or
+// lib/x_texels.wgsl does; its values come through lib/x_subgroup.wgsl or lib/x_direct.wgsl, and the sums
+// go out through lib/way_out.wgsl.
 //
 // All of a lane's state has constant indices and so lies in registers; hence the written-out tiles.
 
@@ -32,8 +33,6 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> gain: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
@@ -49,19 +48,11 @@ struct Lane { m: u32, x: XChunk, sums: Rows, codes: Rows, total: f32, squares: f
 
 var<workgroup> partial: array<vec4<f32>, LANES>;
 
-fn load_word(i: u32) -> u32 {
-    return weights[i / 4u][i % 4u];
-}
-
-fn load_vec4(i: u32) -> vec4<u32> {
-    return weights[i];
-}
-
 fn load_x(m: u32, i: u32) -> X {
     if TAIL && i >= params.x_stride {
         return X(vec4<f32>(), 0.0);
     }
-    let v = x[(params.x_row + m) * params.x_stride + i];
+    let v = x_at((params.x_row + m) * params.x_stride + i);
     if NORM {
         return X(v * gain[i], dot(v, v));
     }

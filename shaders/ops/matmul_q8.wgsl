@@ -20,7 +20,6 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> q8: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
@@ -28,14 +27,6 @@ struct Params {
 const MAX_TILE_M = 16u;
 
 var<workgroup> partial: array<vec4<f32>, LANES>;
-
-fn load_word(i: u32) -> u32 {
-    return weights[i / 4u][i % 4u];
-}
-
-fn load_vec4(i: u32) -> vec4<u32> {
-    return weights[i];
-}
 
 // A chunk of a row of x, as quantize_q8 leaves it.
 struct Chunk { even: vec4<u32>, odd: vec4<u32>, d: f32, sum: i32, half_sum: i32, scaled: f32 }

@@ -115,7 +115,7 @@ pub(super) async fn kv_append(gpu: &Gpu, format: FormatRef, shape: Append) -> Re
     let after: Vec<f32> = from.read(0, x.len()).await?;
     // What was not written is a cache of zeros.
     let (cols, all) = (caches[0].matrix.cols, caches[0].matrix.rows);
-    let placement = Placement { tile: 1, shard_bytes: u64::MAX };
+    let placement = Placement { tile: 1, shard_bytes: u64::MAX, texels: false };
     let zeros = Matrix::zeros(gpu, "zeros", format, (all, cols), placement).await?;
     let zeros = zeros.download().await?;
     let mut want = [zeros.clone(), zeros];

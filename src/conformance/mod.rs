@@ -38,6 +38,7 @@ enum Kind {
     QuantizeQ8 { rows: usize, cols: usize },
     Softmax { rows: usize, cols: usize, algorithm: Algorithm },
     RmsNorm { rows: usize, cols: usize },
+    Stage { rows: usize, cols: usize },
     Glu { rows: usize, cols: usize, activation: Activation },
     Argmax { cols: usize },
     TopK { cols: usize, k: usize },
@@ -99,7 +100,9 @@ impl fmt::Display for Case {
             | Kind::Quantize { rows, cols }
             | Kind::QuantizeQ8 { rows, cols } => write!(f, "{rows}×{cols}"),
             Kind::Softmax { rows, cols, algorithm } => write!(f, "{rows}×{cols}, {algorithm:?}"),
-            Kind::RmsNorm { rows, cols } => write!(f, "{rows}×{cols}"),
+            Kind::RmsNorm { rows, cols } | Kind::Stage { rows, cols } => {
+                write!(f, "{rows}×{cols}")
+            }
             Kind::Glu { rows, cols, activation } => write!(f, "{rows}×{cols}, {activation:?}"),
             Kind::Argmax { cols } => write!(f, "{cols}"),
             Kind::TopK { cols, k } => write!(f, "{k} of {cols}"),
@@ -129,7 +132,8 @@ impl Case {
             Kind::Softmax { rows, cols, algorithm } => {
                 rows::softmax(gpu, (rows, cols), algorithm).await
             }
-            Kind::RmsNorm { rows, cols } => rows::rms_norm(gpu, (rows, cols)).await,
+            Kind::RmsNorm { rows, cols } => rows::rms_norm(gpu, (rows, cols), false).await,
+            Kind::Stage { rows, cols } => rows::rms_norm(gpu, (rows, cols), true).await,
             Kind::Glu { rows, cols, activation } => rows::glu(gpu, (rows, cols), activation).await,
             Kind::Argmax { cols } => choosing::argmax(gpu, cols).await,
             Kind::TopK { cols, k } => choosing::top_k(gpu, cols, k).await,
@@ -177,6 +181,7 @@ pub fn cases() -> Vec<Case> {
     }
     for (rows, cols) in [(3, 65), (2, 576)] {
         cases.push(plain("rms_norm", Kind::RmsNorm { rows, cols }));
+        cases.push(plain("stage", Kind::Stage { rows, cols }));
         for activation in [Activation::Silu, Activation::Gelu] {
             cases.push(plain("glu", Kind::Glu { rows, cols, activation }));
         }

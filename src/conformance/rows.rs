@@ -3,11 +3,11 @@
 use super::bound::{DIVISION, U, gamma};
 use super::{Outcome, Random};
 use crate::error::Result;
-use crate::gpu::{Buffer, Gpu, PlanBuilder};
+use crate::gpu::{Buffer, Gpu, PlanBuilder, Texels};
 use crate::ops::extexp::EXP_ERROR;
 use crate::ops::glu::Activation;
 use crate::ops::softmax::{Algorithm, Options, Softmax, softmax_with};
-use crate::ops::{self, glu as gating, rms_norm as norming};
+use crate::ops::{self, glu as gating, rms_norm as norming, stage as staging};
 
 /// `docs/SOFTMAX.md`'s bound for the layout that this device takes.
 pub(super) async fn softmax(
@@ -32,17 +32,31 @@ pub(super) async fn softmax(
 
 /// The mean's terms are all positive: γ(K + 1) and a division, which the root halves; WGSL's sqrt is
 /// 1/inverseSqrt: 2 ulp and a division; another division, and two products.
-pub(super) async fn rms_norm(gpu: &Gpu, (rows, cols): (usize, usize)) -> Result<Outcome> {
+/// Into a buffer, or as texels on the way to a multiplication.
+pub(super) async fn rms_norm(
+    gpu: &Gpu,
+    (rows, cols): (usize, usize),
+    staged: bool,
+) -> Result<Outcome> {
     const EPS: f32 = 1e-5;
     let mut random = Random::new(cols as u64);
     let (x, weight) = (random.normals(rows * cols, 1.0), random.normals(cols, 1.0));
     let from = Buffer::from_slice(gpu, "x", &ops::with_padding(&x, cols)).await?;
-    let w = Buffer::from_slice(gpu, "weight", &weight).await?;
-    let y = Buffer::new(gpu, "y", rows * ops::stride(cols)).await?;
+    let w = Buffer::from_slice(gpu, "weight", &ops::with_padding(&weight, cols)).await?;
+    let words = rows * ops::stride(cols);
     let mut plan = PlanBuilder::new(gpu, "rms_norm");
-    norming::record(&mut plan, (&from, 0), &w, &y, (rows, cols), EPS)?;
-    plan.run().await?;
-    let got = ops::without_padding(&y.read(0, rows * ops::stride(cols)).await?, cols);
+    let padded: Vec<f32> = if staged {
+        let y = Texels::zeros(gpu, "y", staging::texels(rows, cols)).await?;
+        staging::record(&mut plan, (&from, 0, rows), cols, Some((&w, EPS)), &y)?;
+        plan.run().await?;
+        y.read(0, words).await?.into_iter().map(f32::from_bits).collect()
+    } else {
+        let y = Buffer::new(gpu, "y", words).await?;
+        norming::record(&mut plan, (&from, 0), &w, &y, (rows, cols), EPS)?;
+        plan.run().await?;
+        y.read(0, words).await?
+    };
+    let got = ops::without_padding(&padded, cols);
     let sqrt = 4.0 * U + DIVISION;
     let relative = (gamma(cols + 1) + DIVISION) / 2.0 + sqrt + DIVISION + 2.0 * U;
     let exact = x.chunks_exact(cols).flat_map(|x| norming::reference(x, &weight, EPS));

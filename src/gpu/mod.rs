@@ -7,6 +7,7 @@ pub mod link;
 mod pipeline;
 mod plan;
 mod scope;
+mod texels;
 mod timing;
 
 pub use adapter::{AdapterSummary, Class, GpuOptions, Without, adapters};
@@ -18,4 +19,5 @@ pub use link::{Linked, Part};
 pub use pipeline::{Access, Binding, Op, ParamsInfo, Variant, link_op, link_parts};
 pub(crate) use pipeline::{F32_BITS, VEC8, params};
 pub use plan::{Grid, Plan, PlanBuilder};
+pub use texels::{Bind, Bound, TEXEL_ROW, Texel, Texels};
 pub use timing::Timed;

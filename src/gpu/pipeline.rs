@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::device::{Caps, Gpu};
 use super::link::{Linked, Part, instantiate, part};
+use super::texels::Texel;
 use crate::error::{Error, Result};
 use crate::formats::{FormatRef, RowScale};
 use crate::platform;
@@ -46,6 +47,8 @@ pub enum Access {
     Write,
     /// `var<uniform>`.
     Uniform,
+    /// A texture that the kernel writes.
+    Texels(Texel),
 }
 
 /// Size and member offsets of an operation's `Params`, to be held against naga's.
@@ -112,6 +115,8 @@ pub struct Variant {
     pub constants: Vec<(Cow<'static, str>, f64)>,
     /// Parts chosen among several with the same names.
     pub parts: Vec<Part>,
+    /// Bindings that are textures here, which the chosen parts declare as such.
+    pub textures: Vec<(&'static str, Texel)>,
 }
 
 impl Variant {
@@ -129,6 +134,13 @@ impl Variant {
     /// The same with these parts.
     pub fn with(mut self, parts: &[Part]) -> Self {
         self.parts.extend_from_slice(parts);
+        self
+    }
+
+    /// The same, by way of a part that declares this binding as a texture.
+    pub fn with_texels(mut self, part: Part, binding: &'static str, texel: Texel) -> Self {
+        self.parts.push(part);
+        self.textures.push((binding, texel));
         self
     }
 
@@ -157,6 +169,7 @@ pub(super) struct PipelineKey {
     caps: Caps,
     constants: Vec<(Cow<'static, str>, u64)>,
     parts: Vec<&'static str>,
+    textures: Vec<(&'static str, Texel)>,
 }
 
 /// A compute pipeline with its bind group layout.
@@ -221,6 +234,7 @@ impl Gpu {
             caps: self.caps(),
             constants: variant.constants.iter().map(|(n, v)| (n.clone(), v.to_bits())).collect(),
             parts: variant.parts.iter().map(|part| part.path).collect(),
+            textures: variant.textures.clone(),
         };
         if let Some(found) = self.pipelines().get(&key) {
             return Ok(found.clone());
@@ -228,7 +242,8 @@ impl Gpu {
         let linked = link_parts(op, &variant.formats, &variant.parts, self.caps());
         let names = std::iter::once(op.name).chain(variant.formats.iter().map(|f| f.name()));
         let what = names.collect::<Vec<_>>().join(" ");
-        let parts = self.scoped(&what, 0, |device| Parts::new(device, op, &what, &linked)).await?;
+        let parts =
+            self.scoped(&what, 0, |device| Parts::new(device, op, variant, &what, &linked)).await?;
         let create = || parts.pipeline(self.device(), &what, variant);
         let refused = |reason| Error::Gpu { what: what.clone(), reason };
         let compiled = platform::compile(create).await.map_err(refused)?;
@@ -251,9 +266,9 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(device: &wgpu::Device, op: &Op, what: &str, linked: &Linked) -> Self {
+    fn new(device: &wgpu::Device, op: &Op, variant: &Variant, what: &str, linked: &Linked) -> Self {
         let module = platform::shader_module(device, what, &linked.text);
-        let layout = bind_group_layout(device, op, what);
+        let layout = bind_group_layout(device, op, variant, what);
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(what),
             bind_group_layouts: &[Some(&layout)],
@@ -284,20 +299,32 @@ impl Parts {
     }
 }
 
-fn bind_group_layout(device: &wgpu::Device, op: &Op, what: &str) -> wgpu::BindGroupLayout {
+fn bind_group_layout(
+    device: &wgpu::Device,
+    op: &Op,
+    variant: &Variant,
+    what: &str,
+) -> wgpu::BindGroupLayout {
     let entry = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
         binding: binding as u32,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        ty,
         count: None,
     };
-    let ty = |access| match access {
-        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
-        Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
-        Access::Uniform => wgpu::BufferBindingType::Uniform,
+    let buffer =
+        |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+    let ty = |binding: &Binding| {
+        let texture = variant.textures.iter().find(|(name, _)| *name == binding.name);
+        match (binding.access, texture) {
+            (Access::Texels(texel), _) => texel.write(),
+            (_, Some((_, texel))) => texel.read(),
+            (Access::Read, None) => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+            (Access::Write, None) => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+            (Access::Uniform, None) => buffer(wgpu::BufferBindingType::Uniform),
+        }
     };
-    let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
-    entries.extend(op.bindings.iter().enumerate().map(|(i, b)| entry(i + 1, ty(b.access))));
+    let mut entries = vec![entry(0, buffer(wgpu::BufferBindingType::Uniform))];
+    entries.extend(op.bindings.iter().enumerate().map(|(i, b)| entry(i + 1, ty(b))));
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
         label: Some(what),
         entries: &entries,

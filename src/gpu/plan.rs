@@ -8,6 +8,7 @@ use bytemuck::Pod;
 use super::buffer::Buffer;
 use super::device::{Gpu, Submission};
 use super::pipeline::{Op, Pipeline, Variant};
+use super::texels::{Bind, Bound, Texels};
 use crate::error::{Error, Result};
 use crate::formats::CHUNK;
 
@@ -32,7 +33,7 @@ pub(super) struct Dispatch {
     bind_group: wgpu::BindGroup,
     grid: Grid,
     /// What it binds, which lives as long as the plan.
-    _buffers: Vec<Buffer>,
+    _operands: Vec<Bound>,
 }
 
 /// Records a [`Plan`].
@@ -42,6 +43,8 @@ pub struct PlanBuilder {
     label: String,
     recorded: Vec<Recorded>,
     uniforms: Vec<u8>,
+    /// Texels that [`Bound::Scratch`] has room for.
+    scratch: usize,
 }
 
 #[derive(Debug)]
@@ -50,14 +53,20 @@ struct Recorded {
     variant: Variant,
     params_at: u64,
     operands: Arc<str>,
-    buffers: Vec<Buffer>,
+    bound: Vec<Bound>,
     grid: Grid,
 }
 
 impl PlanBuilder {
     /// An empty plan on this device.
     pub fn new(gpu: &Gpu, label: &str) -> Self {
-        Self { gpu: gpu.clone(), label: label.into(), recorded: Vec::new(), uniforms: Vec::new() }
+        Self {
+            gpu: gpu.clone(),
+            label: label.into(),
+            recorded: Vec::new(),
+            uniforms: Vec::new(),
+            scratch: 0,
+        }
     }
 
     /// The device that the plan is for.
@@ -65,7 +74,13 @@ impl PlanBuilder {
         &self.gpu
     }
 
-    /// Appends one dispatch: `buffers` in the order of the op's bindings.
+    /// Texels of the plan's own, at least so many, in which a dispatch leaves what the next one reads.
+    pub(crate) fn scratch(&mut self, vec4s: usize) -> Bound {
+        self.scratch = self.scratch.max(vec4s);
+        Bound::Scratch
+    }
+
+    /// Appends one dispatch: `bound` in the order of the op's bindings.
     ///
     /// # Errors
     /// [`Error::Limit`] where the grid has more workgroups than the device takes.
@@ -74,11 +89,11 @@ impl PlanBuilder {
         op: &'static Op,
         variant: Variant,
         params: &P,
-        buffers: &[&Buffer],
+        bound: &[&dyn Bind],
         grid: Grid,
     ) -> Result<()> {
         debug_assert_eq!(size_of::<P>(), op.params.size, "{}", op.name);
-        debug_assert_eq!(buffers.len(), op.bindings.len(), "{}", op.name);
+        debug_assert_eq!(bound.len(), op.bindings.len(), "{}", op.name);
         let available = self.gpu.limits().max_compute_workgroups_per_dimension;
         if let Some(&needed) = grid.iter().find(|&&n| n > available) {
             return Err(Error::Limit {
@@ -95,9 +110,9 @@ impl PlanBuilder {
         self.uniforms.resize(self.uniforms.len().next_multiple_of(alignment), 0);
         let params_at = self.uniforms.len() as u64;
         self.uniforms.extend_from_slice(bytemuck::bytes_of(params));
-        let buffers = buffers.iter().map(|&b| b.clone()).collect();
+        let bound = bound.iter().map(|b| b.bound()).collect();
         let operands = operands(op, &variant, bytemuck::bytes_of(params)).into();
-        self.recorded.push(Recorded { op, variant, params_at, operands, buffers, grid });
+        self.recorded.push(Recorded { op, variant, params_at, operands, bound, grid });
         Ok(())
     }
 
@@ -110,16 +125,18 @@ impl PlanBuilder {
         let words = self.uniforms.len().div_ceil(4);
         let arena = Buffer::uniform(&self.gpu, "uniforms", words).await?;
         arena.write(0, &self.uniforms);
+        let own = Own::new(&self.gpu, self.scratch).await?;
         let total = self.recorded.len() as u64;
         let mut dispatches = Vec::with_capacity(self.recorded.len());
-        for recorded in self.recorded {
+        for mut recorded in self.recorded {
+            recorded.give(&own);
             let pipeline = self.gpu.pipeline(recorded.op, &recorded.variant).await?;
             let bind = |device: &wgpu::Device| recorded.bind(device, &pipeline, &arena);
             let bind_group = self.gpu.scoped(recorded.op.name, 0, bind).await?;
             let op = recorded.op.name;
-            let Recorded { grid, buffers, operands, .. } = recorded;
-            let _buffers = buffers;
-            dispatches.push(Dispatch { op, operands, pipeline, bind_group, grid, _buffers });
+            let Recorded { grid, bound, operands, .. } = recorded;
+            let _operands = bound;
+            dispatches.push(Dispatch { op, operands, pipeline, bind_group, grid, _operands });
             progress(dispatches.len() as u64, total);
             pause().await;
         }
@@ -176,14 +193,46 @@ async fn pause() {
     .await;
 }
 
+/// What a plan binds that nobody else has.
+struct Own {
+    scratch: Bound,
+    nothing: Buffer,
+}
+
+impl Own {
+    async fn new(gpu: &Gpu, scratch: usize) -> Result<Self> {
+        let nothing = Buffer::new(gpu, "nothing", 4).await?;
+        let scratch = match scratch {
+            0 => nothing.bound(),
+            vec4s => Texels::zeros(gpu, "x as texels", vec4s).await?.bound(),
+        };
+        Ok(Self { scratch, nothing })
+    }
+}
+
 impl Recorded {
+    /// Puts what is the plan's own where it is asked for.
+    fn give(&mut self, own: &Own) {
+        for bound in &mut self.bound {
+            match bound {
+                Bound::Scratch => *bound = own.scratch.bound(),
+                Bound::Nothing => *bound = own.nothing.bound(),
+                Bound::Buffer(_) | Bound::Texels(_) => {}
+            }
+        }
+    }
+
     fn bind(&self, device: &wgpu::Device, pipeline: &Pipeline, arena: &Buffer) -> wgpu::BindGroup {
         let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: arena.raw(),
             offset: self.params_at,
             size: std::num::NonZero::new(self.op.params.size as u64),
         });
-        let whole = self.buffers.iter().map(|b| b.raw().as_entire_binding());
+        let whole = self.bound.iter().filter_map(|bound| match bound {
+            Bound::Buffer(buffer) => Some(buffer.raw().as_entire_binding()),
+            Bound::Texels(texels) => Some(wgpu::BindingResource::TextureView(texels.view())),
+            Bound::Scratch | Bound::Nothing => None,
+        });
         let numbered = std::iter::once(params).chain(whole).zip(0..);
         let entries: Vec<_> = numbered
             .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })

@@ -21,8 +21,8 @@ use super::kv::{Kv, KvShape};
 use super::{EXTEXP, MAX_SEQUENCES, STEP};
 use crate::error::{Error, Result};
 use crate::gpu::{
-    Access, Binding, Buffer, Caps, Class, Gpu, Op, Part, PlanBuilder, Sharing, Variant, params,
-    part,
+    Access, Bind, Binding, Buffer, Caps, Class, Gpu, Op, Part, PlanBuilder, Sharing, Variant,
+    params, part,
 };
 
 params! {
@@ -257,7 +257,7 @@ impl Attention {
         };
         let to = self.parts.as_ref().unwrap_or(y);
         let mask = mask.unwrap_or(&self.spare);
-        let buffers = [step, q, &k.buffer, &v.buffer, mask, &self.of_heads, to];
+        let buffers: [&dyn Bind; 7] = [step, q, &k.words, &v.words, mask, &self.of_heads, to];
         let queries = self.shape.rows * params.group as usize;
         let grid = self.tile.workgroups((self.shape.sequences, queries), keys.shape)?;
         plan.dispatch(&OP, self.variant(keys, values), &params, &buffers, grid)?;

@@ -3,7 +3,9 @@
 use super::{Matrix, fold, stride};
 use crate::error::Result;
 use crate::formats::FormatRef;
-use crate::gpu::{Access, Binding, Buffer, Gpu, Grid, Op, PlanBuilder, Variant, params, part};
+use crate::gpu::{
+    Access, Bind, Binding, Bound, Buffer, Gpu, Grid, Op, PlanBuilder, Variant, params, part,
+};
 
 params! {
     packed:
@@ -83,9 +85,9 @@ fn record_shards(
             ("GATHER", u8::from(gather.is_some()).into()),
             ("ROW_TILE", w.tile as f64),
         ]);
-        let ids = gather.map_or(&shard.buffer, |(ids, _)| ids);
-        let buffers = [&shard.buffer, ids, y];
-        plan.dispatch(&OP, variant.packed(w.format), &params, &buffers, workgroups(&params))?;
+        let variant = shard.words.read_by(variant.packed(w.format));
+        let ids: &dyn Bind = gather.map_or(&Bound::Nothing, |(ids, _)| ids);
+        plan.dispatch(&OP, variant, &params, &[&shard.words, ids, y], workgroups(&params))?;
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ impl Kv {
         let rows = shape.heads.saturating_mul(stride);
         let limits = gpu.limits();
         let available = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        let placement = Placement { tile, shard_bytes: u64::MAX };
+        let placement = Placement { tile, shard_bytes: u64::MAX, texels: false };
         let needed = bytes(format, rows, cols);
         if needed > available {
             return Err(Error::Limit {

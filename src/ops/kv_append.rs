@@ -7,7 +7,7 @@ use super::rope::ROTATE;
 use super::{MAX_SEQUENCES, STEP, fold};
 use crate::error::{Error, Result};
 use crate::formats::{self, FormatRef};
-use crate::gpu::{Access, Binding, Buffer, Class, Grid, Op, PlanBuilder, params, part};
+use crate::gpu::{Access, Bind, Binding, Buffer, Class, Grid, Op, PlanBuilder, params, part};
 
 params! {
     packed:
@@ -129,7 +129,7 @@ pub fn record(
             ..Params::of(k)
         };
         let grid = workgroups(&params, group(format), turns, rows.sequences * rows.rows);
-        let buffers = [step, rotation.table, rows.x, &k.buffer, &v.buffer];
+        let buffers: [&dyn Bind; 5] = [step, rotation.table, rows.x, &k.words, &v.words];
         plan.dispatch(&OP, variant.clone(), &params, &buffers, grid)?;
     }
     Ok(())

@@ -2,13 +2,13 @@
 //! and a gated activation on the way out.
 
 use super::glu::{ACTIVATION, Activation};
-use super::matrix::{decode_f64, has_tail};
-use super::{EXTEXP, Matrix, check_loop, stride};
+use super::matrix::{WORDS, decode_f64, has_tail};
+use super::{EXTEXP, Matrix, check_loop, stage, stride};
 use crate::error::{Error, Result};
 use crate::formats::{self, CHUNK, FormatRef};
 use crate::gpu::{
-    Access, Binding, Buffer, Caps, Class, Gpu, Grid, Op, Part, PlanBuilder, Sharing, Variant,
-    params, part,
+    Access, Bind, Binding, Bound, Buffer, Caps, Class, Gpu, Grid, Op, Part, PlanBuilder, Sharing,
+    Texel, Variant, params, part,
 };
 
 params! {
@@ -56,11 +56,20 @@ pub(super) const WAY_OUT: Part = part!("lib/way_out.wgsl");
 const X_SUBGROUP: Part = part!("lib/x_subgroup.wgsl");
 const X_DIRECT: Part = part!("lib/x_direct.wgsl");
 
+/// Where x is.
+const X_BUFFER: Part = part!("lib/x_buffer.wgsl");
+const X_TEXELS: Part = part!("lib/x_texels.wgsl");
+
 /// The parts that variants of the operation choose, for a test of them all.
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
-    let subgroup = caps.subgroups.then(|| vec![X_SUBGROUP]);
-    std::iter::once(vec![X_DIRECT]).chain(subgroup).collect()
+    let subgroup = caps.subgroups.then_some(X_SUBGROUP);
+    let of_x = std::iter::once(X_DIRECT).chain(subgroup);
+    let read_by = of_x.flat_map(|x| [X_BUFFER, X_TEXELS].map(|place| [x, place]));
+    read_by.flat_map(|x| WORDS.map(|words| [&x[..], &[words]].concat())).collect()
 }
+
+/// Weights from which on a single row of x is staged, too.
+const STAGED: usize = 1 << 22;
 
 /// How the work is laid out over lanes; all values are powers of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -79,6 +88,8 @@ pub struct Tile {
     pub share: usize,
     /// Whether to multiply with the format's codes, where it has such, and scale once per chunk.
     pub codes: bool,
+    /// Whether x is put into texels first, in a launch of its own ([`stage`]).
+    pub staged: bool,
 }
 
 impl Tile {
@@ -86,7 +97,7 @@ impl Tile {
     /// ([`tune`](crate::tune)), else [`choose`](Self::choose).
     pub fn on(gpu: &Gpu, format: FormatRef, (n, k): (usize, usize), m: usize) -> Self {
         let tuned = gpu.tuning().and_then(|tuning| tuning.tile(format, (n, k), m));
-        tuned.unwrap_or_else(|| Self::choose(gpu.caps(), format, m))
+        tuned.unwrap_or_else(|| Self::choose(gpu.caps(), format, (n, k), m))
     }
 
     /// Whether a device with these capabilities and limits can run it.
@@ -108,10 +119,11 @@ impl Tile {
 
     /// The default for this many rows of x on this kind of machine. A CPU wants a lane per row and
     /// no barriers; a GPU's GEMV wants its lanes along the rows, so that loads coalesce.
-    pub fn choose(caps: Caps, format: FormatRef, m: usize) -> Self {
+    pub fn choose(caps: Caps, format: FormatRef, (n, k): (usize, usize), m: usize) -> Self {
         let most = |tile_m: usize| m.next_power_of_two().min(tile_m);
         // Decoding once per row of W pays off from a few rows of x on.
-        let tile = Self { lanes: 64, split: 1, rows: 4, m: most(16), share: 1, codes: m <= 4 };
+        let (share, codes, staged) = (1, m <= 4, false);
+        let tile = Self { lanes: 64, split: 1, rows: 4, m: most(16), share, codes, staged };
         // Formats that are dear to decode are so in code, too: eight decoders of theirs in a kernel
         // take drivers seconds to compile.
         let wide = if format.has_codes() { 8 } else { 4 };
@@ -122,7 +134,9 @@ impl Tile {
                 let Sharing { lanes, share } = caps.sharing();
                 // Where x is not shared, more rows of W for each load of it.
                 let rows = if m == 1 || share == 1 { wide } else { 4 };
-                Self { lanes, rows, m: most(8), share, ..tile }
+                // What it saves grows with the weights, and a launch costs as much for few of them.
+                let staged = m > 1 || n.saturating_mul(k) >= STAGED;
+                Self { lanes, rows, m: most(8), share, staged, ..tile }
             }
         }
     }
@@ -139,13 +153,17 @@ impl Tile {
 
     fn variant(&self) -> Variant {
         let part = if self.share > 1 { X_SUBGROUP } else { X_DIRECT };
+        let place = |variant: Variant| match self.staged {
+            true => variant.with_texels(X_TEXELS, "x", Texel::Float),
+            false => variant.with(&[X_BUFFER]),
+        };
         let constants = [
             ("LANES", self.lanes as f64),
             ("SPLIT", self.split as f64),
             ("ROWS", self.rows as f64),
             ("TILE_M", self.m as f64),
         ];
-        Variant::of(&constants).with(&[part])
+        place(Variant::of(&constants).with(&[part]))
     }
 }
 
@@ -163,9 +181,9 @@ pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<G
 }
 
 /// Whether RMSNorm on the way in costs less than a launch of its own: every workgroup does it again,
-/// and where lanes do not share x, it doubles their loads.
+/// which doubles the loads of x. Where x is staged, it is done there.
 pub fn norms_cheaply(caps: Caps, m: usize) -> bool {
-    m <= 8 || caps.sharing().share > 1
+    m <= 8 || caps.class == Class::Software
 }
 
 /// Where the result of a multiplication goes.
@@ -234,8 +252,16 @@ pub fn record_tiled(
     out: Output<'_>,
 ) -> Result<()> {
     check_gates("matmul", w, fused.glu)?;
-    let variant = variant(&tile, w, fused, out.accumulate);
-    let (gain, eps) = fused.norm.unwrap_or((x, 0.0));
+    let staged = tile.staged && stage::fits(plan.gpu(), m, w.cols);
+    if staged {
+        let to = plan.scratch(stage::texels(m, w.cols));
+        stage::record(plan, (x, x_row, m), w.cols, fused.norm, &to)?;
+    }
+    let tile = Tile { staged, ..tile };
+    let (norm, x_row) = if staged { (None, 0) } else { (fused.norm, x_row) };
+    let variant = variant(&tile, w, Fused { norm, ..fused }, out.accumulate);
+    let (gain, eps) = norm.unwrap_or((x, 0.0));
+    let from: &dyn Bind = if staged { &Bound::Scratch } else { x };
     for shard in &w.shards {
         let params = Params {
             rows: shard.layout.rows as u32,
@@ -250,8 +276,8 @@ pub fn record_tiled(
             ..Params::of(shard)
         };
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, m)?;
-        let buffers = [&shard.buffer, x, gain, fused.bias.unwrap_or(x), out.y];
-        plan.dispatch(&OP, variant.clone(), &params, &buffers, grid)?;
+        let buffers: [&dyn Bind; 5] = [&shard.words, from, gain, fused.bias.unwrap_or(x), out.y];
+        plan.dispatch(&OP, shard.words.read_by(variant.clone()), &params, &buffers, grid)?;
     }
     Ok(())
 }
@@ -380,11 +406,11 @@ mod tests {
     fn no_lane_loops_past_the_drivers_limit() {
         for caps in [Class::Software, Class::Gpu].map(Caps::plain) {
             for m in 1..=16 {
-                let tile = Tile::choose(caps, formats::F32, m);
+                let tile = Tile::choose(caps, formats::F32, (64, 64), m);
                 assert!(workgroups(&tile, 28_672 / 32, 1, m).is_ok(), "{caps:?} {m}");
             }
         }
-        let tile = Tile::choose(Caps::plain(Class::Software), formats::F32, 16);
+        let tile = Tile::choose(Caps::plain(Class::Software), formats::F32, (64, 64), 16);
         assert!(matches!(workgroups(&tile, 40_000, 1, 16), Err(Error::Limit { .. })));
     }
 }

@@ -11,7 +11,7 @@ use super::{EXTEXP, Matrix, check_loop};
 use crate::error::{Error, Result};
 use crate::formats::{self, CHUNK, FormatRef, Integers};
 use crate::gpu::{
-    Access, Binding, Buffer, Class, Gpu, Grid, Op, PlanBuilder, Variant, link, params, part,
+    Access, Bind, Binding, Buffer, Class, Gpu, Grid, Op, PlanBuilder, Variant, link, params, part,
 };
 
 params! {
@@ -143,8 +143,8 @@ pub fn record_tiled(
             ..Params::of(shard)
         };
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, m)?;
-        let buffers = [&shard.buffer, q8, way_out.0.unwrap_or(q8), out.y];
-        plan.dispatch(&OP, variant.clone(), &params, &buffers, grid)?;
+        let buffers: [&dyn Bind; 4] = [&shard.words, q8, way_out.0.unwrap_or(q8), out.y];
+        plan.dispatch(&OP, shard.words.read_by(variant.clone()), &params, &buffers, grid)?;
     }
     Ok(())
 }

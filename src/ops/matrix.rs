@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::formats::{self, CHUNK, FormatRef, Layout, RowScale};
-use crate::gpu::{Buffer, Class, Gpu};
+use crate::gpu::{Bind, Bound, Buffer, Class, Gpu, Part, Texel, Texels, Variant, part};
 
 /// A matrix of N rows of K weights in a block format, repacked, in one or more buffers.
 #[derive(Debug, Clone)]
@@ -29,7 +29,83 @@ pub struct Shard {
     /// First row.
     pub first_row: usize,
     /// The words.
-    pub buffer: Buffer,
+    pub words: Words,
+}
+
+/// Where the words of packed weights are.
+#[derive(Debug, Clone)]
+pub enum Words {
+    /// In a storage buffer.
+    Buffer(Buffer),
+    /// In a texture, four to a texel: kernels cannot write there.
+    Texels(Texels),
+}
+
+/// How kernels that read packed weights find their words.
+const IN_BUFFER: Part = part!("lib/weights_buffer.wgsl");
+const IN_TEXELS: Part = part!("lib/weights_texels.wgsl");
+
+/// Both ways, for a test of them all.
+pub const WORDS: [Part; 2] = [IN_BUFFER, IN_TEXELS];
+
+impl Words {
+    async fn upload(gpu: &Gpu, name: &str, words: &[u32], texels: bool) -> Result<Self> {
+        Ok(match texels {
+            true => Self::Texels(Texels::from_words(gpu, name, words).await?),
+            false => Self::Buffer(Buffer::from_slice(gpu, name, words).await?),
+        })
+    }
+
+    /// Bytes of the device that they take.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Buffer(buffer) => buffer.size(),
+            Self::Texels(texels) => texels.size(),
+        }
+    }
+
+    /// Reads `len` of them from word `at` on.
+    ///
+    /// # Errors
+    /// As [`Buffer::read`].
+    pub async fn read(&self, at: usize, len: usize) -> Result<Vec<u32>> {
+        match self {
+            Self::Buffer(buffer) => buffer.read(at, len).await,
+            Self::Texels(texels) => texels.read(at, len).await,
+        }
+    }
+
+    /// The buffer that kernels can write.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] where the words are in a texture.
+    pub fn buffer(&self) -> Result<&Buffer> {
+        match self {
+            Self::Buffer(buffer) => Ok(buffer),
+            Self::Texels(_) => {
+                let allowed = "a matrix in buffers (Matrix::zeros, or a placement without texels)";
+                let value = "a matrix in textures, which kernels cannot write".into();
+                Err(Error::InvalidOption { name: "destination", value, allowed })
+            }
+        }
+    }
+
+    /// A variant of a kernel that reads them, at binding `weights`.
+    pub(super) fn read_by(&self, variant: Variant) -> Variant {
+        match self {
+            Self::Buffer(_) => variant.with(&[IN_BUFFER]),
+            Self::Texels(_) => variant.with_texels(IN_TEXELS, "weights", Texel::Uint),
+        }
+    }
+}
+
+impl Bind for Words {
+    fn bound(&self) -> Bound {
+        match self {
+            Self::Buffer(buffer) => buffer.bound(),
+            Self::Texels(texels) => texels.bound(),
+        }
+    }
 }
 
 /// How a matrix is placed on a device.
@@ -39,21 +115,30 @@ pub struct Placement {
     pub tile: usize,
     /// Bytes that a shard may take at most.
     pub shard_bytes: u64,
+    /// Whether what is uploaded goes into textures.
+    pub texels: bool,
 }
 
 impl Placement {
     /// The default of this device: on a CPU, lanes walk rows of their own, and the eight rows of a
     /// lane are interleaved, so that each lane reads one stretch of memory (64 rows in one stretch
     /// for the whole workgroup are slower by half once they come from memory and not from a cache);
-    /// GPUs put their lanes along a row instead.
+    /// GPUs put their lanes along a row instead. A CPU's drivers load a texel in a few vector
+    /// instructions, and a word of a buffer in a loop over lanes that asks of each whether it may.
     pub fn of(gpu: &Gpu) -> Self {
-        let tile = match gpu.caps().class {
-            Class::Software => 8,
-            Class::Gpu => 1,
+        let (tile, texels) = match gpu.caps().class {
+            Class::Software => (8, true),
+            Class::Gpu => (1, false),
         };
         let limits = gpu.limits();
         let shard_bytes = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        Self { tile, shard_bytes }
+        Self { tile, shard_bytes, texels }.within(gpu)
+    }
+
+    /// The same with shards that a texture of this device holds, if they go into one.
+    fn within(self, gpu: &Gpu) -> Self {
+        let most = if self.texels { Texels::most_bytes(gpu) } else { u64::MAX };
+        Self { shard_bytes: self.shard_bytes.min(most), ..self }
     }
 }
 
@@ -91,19 +176,20 @@ impl Matrix {
             let got = format!("{} bytes", bytes.len());
             return Err(Error::Shape { op: "upload", expected, got });
         }
+        let placement = placement.within(gpu);
         let tile = placement.tile.max(1);
         let mut shards = Vec::new();
         for range in cut(format, (rows, cols), tile, placement.shard_bytes)? {
             let layout = Layout::new(format, range.len(), cols, tile)?;
             let words =
                 layout.repack(format, &bytes[range.start * row_bytes..range.end * row_bytes])?;
-            let buffer = Buffer::from_slice(gpu, name, &words).await?;
-            shards.push(Shard { layout, first_row: range.start, buffer });
+            let words = Words::upload(gpu, name, &words, placement.texels).await?;
+            shards.push(Shard { layout, first_row: range.start, words });
         }
         Ok(Self { format, rows, cols, tile, shards })
     }
 
-    /// A matrix whose words are all zero, to be written on the device.
+    /// A matrix whose words are all zero, to be written on the device: in buffers.
     ///
     /// # Errors
     /// As [`upload_placed`](Self::upload_placed).
@@ -121,14 +207,15 @@ impl Matrix {
             let layout = Layout::new(format, range.len(), cols, tile)?;
             let buffer = Buffer::new(gpu, name, layout.words).await?;
             buffer.write(layout.table, format.table());
-            shards.push(Shard { layout, first_row: range.start, buffer });
+            let words = Words::Buffer(buffer);
+            shards.push(Shard { layout, first_row: range.start, words });
         }
         Ok(Self { format, rows, cols, tile, shards })
     }
 
     /// Bytes of the device that it takes.
     pub fn bytes(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.buffer.size()).sum()
+        self.shards.iter().map(|shard| shard.words.size()).sum()
     }
 
     /// The rows as a file has them: whole blocks back to back.
@@ -137,8 +224,8 @@ impl Matrix {
     /// What the device says.
     pub async fn download(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        for Shard { layout, buffer, .. } in &self.shards {
-            let words: Vec<u32> = buffer.read(0, layout.words).await?;
+        for Shard { layout, words, .. } in &self.shards {
+            let words = words.read(0, layout.words).await?;
             let from = bytes.len();
             bytes.resize(from + layout.rows * layout.row_bytes, 0);
             layout.unpack(self.format, &words, &mut bytes[from..])?;
@@ -181,7 +268,7 @@ impl Shard {
             (format.row_scale() != RowScale::None).then_some((whole.scales, part.scales, 1));
         let planes = planes.zip(whole.bases.iter().zip(&part.bases));
         for (from, to, row_words) in planes.map(|(n, (f, t))| (*f, *t, n)).chain(scales) {
-            let read = self.buffer.read(from + rows.start * row_words, tiled * row_words).await?;
+            let read = self.words.read(from + rows.start * row_words, tiled * row_words).await?;
             words[to..to + read.len()].copy_from_slice(&read);
         }
         let mut bytes = vec![0; rows.len() * part.row_bytes];

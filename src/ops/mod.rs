@@ -21,10 +21,11 @@ pub mod rms_norm;
 pub mod rope;
 pub mod sample;
 pub mod softmax;
+pub mod stage;
 mod step;
 pub mod top_k;
 
-pub use matrix::{Matrix, Placement};
+pub use matrix::{Matrix, Placement, Words};
 pub use step::{MAX_SEQUENCES, STEP_WORDS, Span, step};
 
 use crate::error::{Error, Result};
@@ -47,6 +48,7 @@ pub static OPS: &[&Op] = &[
     &rope::OP,
     &sample::OP,
     &softmax::OP,
+    &stage::OP,
     &top_k::OP,
 ];
 

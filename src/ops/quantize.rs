@@ -7,7 +7,7 @@ use super::{Matrix, Placement, check_loop, fold, stride};
 use crate::error::{Error, Result};
 use crate::formats::{self, CHUNK, FormatRef, RowScale};
 use crate::gpu::{
-    Access, Binding, Buffer, Gpu, Grid, Op, Part, PlanBuilder, Variant, link, params, part,
+    Access, Bind, Binding, Buffer, Gpu, Grid, Op, Part, PlanBuilder, Variant, link, params, part,
 };
 
 params! {
@@ -94,7 +94,7 @@ pub fn record(plan: &mut PlanBuilder, x: &Buffer, w: &Matrix) -> Result<()> {
             x_row: shard.first_row as u32,
             ..Params::of(shard)
         };
-        let buffers = [x, &shard.buffer];
+        let buffers: [&dyn Bind; 2] = [x, shard.words.buffer()?];
         let variant = variant(w);
         if let RowScale::PerRow(max) = w.format.row_scale() {
             let scales = variant.clone().and(&[("SCALES", 1.0), ("ROW_MAX", max.into())]);

@@ -4,7 +4,7 @@
 use super::argmax::NOT_FINITE;
 use super::{STEP, top_k};
 use crate::error::Result;
-use crate::gpu::{Access, Binding, Buffer, Grid, Op, PlanBuilder, Variant, params, part};
+use crate::gpu::{Access, Bind, Binding, Buffer, Grid, Op, PlanBuilder, Variant, params, part};
 
 params! {
     /// Where in y the token goes.
@@ -96,7 +96,7 @@ pub fn record(
     to: usize,
 ) -> Result<()> {
     let variant = Variant::of(&[("LANES", LANES.into()), ("WIDTH", width as f64)]);
-    let buffers = [step, choice, candidates, y];
+    let buffers: [&dyn Bind; 4] = [step, choice, candidates, y];
     plan.dispatch(&OP, variant, &Params { to: to as u32 }, &buffers, WORKGROUPS)
 }
 

@@ -9,7 +9,8 @@ pub use reference::{Answer, reference, reference_of};
 use super::EXTEXP;
 use crate::error::{Error, Result};
 use crate::gpu::{
-    Access, Binding, Buffer, F32_BITS, Gpu, Op, Part, PlanBuilder, VEC8, Variant, params, part,
+    Access, Bind, Binding, Buffer, F32_BITS, Gpu, Op, Part, PlanBuilder, VEC8, Variant, params,
+    part,
 };
 
 params! {
@@ -279,7 +280,8 @@ impl Softmax {
         let constants: Vec<_> = sizes.iter().chain([&masked]).chain(stage).copied().collect();
         let parts = parts(&self.options, &self.params);
         let grid = self.layout.workgroups(self.rows, self.cols)?;
-        plan.dispatch(&OP, Variant::of(&constants).with(&parts), &self.params, &buffers, grid)
+        let bound = buffers.map(|buffer| buffer as &dyn Bind);
+        plan.dispatch(&OP, Variant::of(&constants).with(&parts), &self.params, &bound, grid)
     }
 
     fn check(&self, tensors: &Tensors<'_>) -> Result<()> {

@@ -185,6 +185,9 @@ pub(crate) async fn compile(_: impl Fn() -> wgpu::ComputePipeline) -> Result<Com
 /// Natively wgpu gives memory back with the last handle.
 pub(crate) fn free(_: &wgpu::Buffer) {}
 
+/// As [`free`].
+pub(crate) fn free_texture(_: &wgpu::Texture) {}
+
 /// Waits for what a callback of the device's will tell once the submission has run.
 pub(crate) async fn told<T>(
     gpu: &Gpu,

@@ -7,10 +7,16 @@ use crate::ops::matmul::Tile;
 /// Sums that a lane may keep: with more, drivers take seconds to compile a kernel.
 const MOST_SUMS: usize = 64;
 
-/// Layouts to try beside [`Tile::choose`] for `m` rows of x, the likeliest first; each is legal on
+/// Layouts to try beside [`Tile::choose`] for N × K weights and `m` rows of x, the likeliest first; each is legal on
 /// such a device and none is the default.
-pub fn candidates(caps: Caps, limits: &wgpu::Limits, format: FormatRef, m: usize) -> Vec<Tile> {
-    let default = Tile::choose(caps, format, m);
+pub fn candidates(
+    caps: Caps,
+    limits: &wgpu::Limits,
+    format: FormatRef,
+    shape: (usize, usize),
+    m: usize,
+) -> Vec<Tile> {
+    let default = Tile::choose(caps, format, shape, m);
     let all = match caps.class {
         Class::Software => software(caps, default, m),
         Class::Gpu if m <= 8 => gpu_few(caps, default),
@@ -40,6 +46,7 @@ fn software(caps: Caps, default: Tile, m: usize) -> Vec<Tile> {
         Tile { codes: !default.codes, ..default },
         Tile { lanes: default.lanes * 4, ..default },
         Tile { m: (default.m / 2).max(1), rows: 8, ..default },
+        Tile { staged: !default.staged, ..default },
     ];
     match caps.sharing().share {
         1 => tiles.push(Tile { m: 16, rows: 4, ..default }),
@@ -108,8 +115,8 @@ mod tests {
             for caps in machines() {
                 for m in [1, 2, 3, 4, 5, 8, 9, 31, 32, 128] {
                     for format in ["q4_1", "q6_k", "f32"].map(|f| formats::by_name(f).unwrap()) {
-                        let all = candidates(caps, limits, format, m);
-                        let default = Tile::choose(caps, format, m);
+                        let all = candidates(caps, limits, format, (64, 64), m);
+                        let default = Tile::choose(caps, format, (64, 64), m);
                         assert!(all.len() <= 7, "{all:?}");
                         for (i, tile) in all.iter().enumerate() {
                             assert!(tile.is_legal(caps, limits) && *tile != default, "{tile:?}");
@@ -130,7 +137,7 @@ mod tests {
         for caps in machines() {
             for m in [1, 3, 8, 128] {
                 let q4_1 = formats::by_name("q4_1").unwrap();
-                let all = candidates(caps, &wgpu::Limits::default(), q4_1, m);
+                let all = candidates(caps, &wgpu::Limits::default(), q4_1, (64, 64), m);
                 assert!(all.len() >= 3, "{caps:?} {m}: {all:?}");
             }
         }
@@ -141,7 +148,8 @@ mod tests {
         let limits = wgpu::Limits::default();
         let plain = Caps::plain(Class::Gpu);
         let sharing = Caps { subgroups: true, subgroup: 32, ..plain };
-        let good = Tile { lanes: 64, split: 16, rows: 4, m: 1, share: 1, codes: true };
+        let good =
+            Tile { lanes: 64, split: 16, rows: 4, m: 1, share: 1, codes: true, staged: false };
         assert!(good.is_legal(plain, &limits));
         let shared = Tile { split: 1, share: 8, ..good };
         assert!(shared.is_legal(sharing, &limits) && !shared.is_legal(plain, &limits));

@@ -93,7 +93,8 @@ pub(super) mod tests {
     use crate::tune::{Choice, Class, Rows};
 
     pub(in crate::tune) const SHAPE: (usize, usize) = (576, 1536);
-    const TILE: Tile = Tile { lanes: 32, split: 32, rows: 4, m: 1, share: 1, codes: true };
+    const TILE: Tile =
+        Tile { lanes: 32, split: 32, rows: 4, m: 1, share: 1, codes: true, staged: false };
 
     pub(in crate::tune) fn tuning(adapter: &str, tile: Option<Tile>, rows: Rows) -> Tuning {
         let device = DeviceKey {

@@ -110,13 +110,14 @@ async fn measure_one(gpu: &Gpu, target: &Target, clock: &mut Clock) -> Result<Op
     };
     // The rest is for the rounds, and for targets to come.
     let compile_until = clock.left() / 3;
-    let default = Tile::choose(gpu.caps(), w.format, target.m);
+    let shape = (w.rows, w.cols);
+    let default = Tile::choose(gpu.caps(), w.format, shape, target.m);
     let bench = Bench::new(gpu, target).await?;
     let begun = Instant::now();
     let Some(mut base) = bench.contestant(default).await? else { return Ok(None) };
     clock.hear(begun);
     let mut others = Vec::new();
-    for tile in candidates(gpu.caps(), gpu.limits(), w.format, target.m) {
+    for tile in candidates(gpu.caps(), gpu.limits(), w.format, shape, target.m) {
         let begun = Instant::now();
         if clock.left() < compile_until + clock.longest {
             break;

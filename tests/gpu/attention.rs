@@ -124,7 +124,7 @@ fn fill(kv: Kv, format: FormatRef, values: &[f32]) -> Result<Filled, Failed> {
         decoded.extend(&decode_f64(format, &row, (1, cols))?[..head_dim]);
     }
     let shard = &kv.matrix.shards[0];
-    shard.buffer.write(0, &shard.layout.repack(format, &bytes)?);
+    shard.words.buffer()?.write(0, &shard.layout.repack(format, &bytes)?);
     Ok(Filled { kv, decoded })
 }
 

@@ -74,13 +74,13 @@ fn check(
     let w = block_on(w)?;
     let y = output(gpu, rows * stride(cols))?;
     run(gpu, |plan| record(plan, &w, &y))?;
-    let what = format!("{what}: {rows} × {cols}, rows in tiles of {}", placement.tile);
+    let what = format!("{what}: {rows} × {cols}, {placement:?}");
     compare(&what, &words(&y)?, &expected(format, blocks, cols)?)
 }
 
-/// Both interleavings of rows, on every device.
+/// Both interleavings of rows, from a buffer and from a texture, on every device.
 fn placements(gpu: &Gpu) -> [Placement; 2] {
-    [1, 8].map(|tile| Placement { tile, ..Placement::of(gpu) })
+    [1, 8].map(|tile| Placement { tile, texels: tile == 8, ..Placement::of(gpu) })
 }
 
 fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
@@ -144,7 +144,7 @@ fn gather(gpu: &Gpu, format: FormatRef) -> Outcome {
     let ids = [0u32, 99, 1, 50, 50, 100, 7, 8, u32::MAX];
     for tile in [1, 8] {
         for shard_bytes in [u64::from(u32::MAX), rows_of_bytes(format, 16, cols)] {
-            let placement = Placement { tile, shard_bytes };
+            let placement = Placement { tile, shard_bytes, texels: tile == 8 };
             let w = Matrix::upload_placed(gpu, "w", format, (rows, cols), &blocks, placement);
             let (w, list) = (block_on(w)?, input(gpu, &ids)?);
             let y = output(gpu, ids.len() * stride(cols))?;
@@ -167,7 +167,8 @@ fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
     let (rows, cols) = (77, (3 * CHUNK).next_multiple_of(format.block_len()));
     let blocks = Random::new(24).blocks(format, (rows, cols))?;
     for tile in [1, 8] {
-        let placement = Placement { tile, shard_bytes: rows_of_bytes(format, 16, cols) };
+        let placement =
+            Placement { tile, shard_bytes: rows_of_bytes(format, 16, cols), texels: tile == 8 };
         let w = Matrix::upload_placed(gpu, "w", format, (rows, cols), &blocks, placement);
         let shards = block_on(w)?.shards.len();
         if shards < 3 {

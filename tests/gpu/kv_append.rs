@@ -170,7 +170,7 @@ fn check(gpu: &Gpu, format: FormatRef, shape: &Shape, table: &[[f32; 2]], exact:
     );
     for kv in [&caches.0, &caches.1] {
         let shard = &kv.matrix.shards[0];
-        shard.buffer.write(0, &vec![SENTINEL; shard.layout.words]);
+        shard.words.buffer()?.write(0, &vec![SENTINEL; shard.layout.words]);
     }
     let angles = if table.is_empty() { input(gpu, &[0.0f32; 2])? } else { input(gpu, table)? };
     let rotation = Rotation { table: &angles, positions, pairs, neox };
@@ -222,7 +222,7 @@ fn compare_cache(what: &str, kv: &Kv, heads: &[Head]) -> Outcome {
         shard.layout.unpack(format, &words[..shard.layout.words], &mut bytes).map(|()| bytes)
     };
     let mut want = unpacked(&vec![SENTINEL; shard.layout.words])?;
-    let got = unpacked(&words(&shard.buffer)?)?;
+    let got = unpacked(&words(shard.words.buffer()?)?)?;
     for Head { row, least, most } in heads {
         let place = row * row_bytes..(row + 1) * row_bytes;
         let got = &got[place.clone()];

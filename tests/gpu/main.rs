@@ -29,6 +29,7 @@ mod rms_norm;
 mod rope;
 mod sample;
 mod softmax;
+mod stage;
 mod support;
 mod top_k;
 mod tune;
@@ -58,6 +59,7 @@ const SUITES: &[Suite] = &[
     ("rope", rope::trials),
     ("sample", sample::trials),
     ("softmax", softmax::trials),
+    ("stage", stage::trials),
     ("top_k", top_k::trials),
 ];
 
@@ -76,7 +78,7 @@ const FORMAT_SUITES: &[Suite] = &[
 
 /// What uses subgroups where a device has them, in all its forms at every size of theirs; all else is
 /// the same kernel with them and without (`tests/shaders.rs` knows the parts that name them).
-const WITH_SUBGROUPS: [&str; 4] = ["attention", "matmul", "rms_norm", "model"];
+const WITH_SUBGROUPS: [&str; 5] = ["attention", "matmul", "rms_norm", "stage", "model"];
 
 /// What is tried within WebGPU's default limits: what is laid out by a device's limits. That no kernel
 /// needs more than these is shown by `tests/shaders.rs`.

@@ -50,6 +50,7 @@ struct Shape {
     tile: Tile,
     row_tile: usize,
     shard_bytes: u64,
+    texels: bool,
     first_row: usize,
     bias: bool,
     accumulate: bool,
@@ -60,10 +61,21 @@ struct Shape {
 impl Shape {
     /// The tile that such a machine takes.
     fn of(caps: Caps, format: FormatRef, m: usize, n: usize, k: usize) -> Self {
-        let row_tile = if caps.class == Class::Software { 8 } else { 1 };
-        let (tile, shard_bytes) = (Tile::choose(caps, format, m), 100 << 20);
-        let (first_row, bias, accumulate) = (0, false, false);
-        Self { m, n, k, tile, row_tile, shard_bytes, first_row, bias, accumulate, nan_row: None }
+        let (row_tile, texels) = if caps.class == Class::Software { (8, true) } else { (1, false) };
+        let tile = Tile::choose(caps, format, (n, k), m);
+        Self {
+            m,
+            n,
+            k,
+            tile,
+            row_tile,
+            shard_bytes: 100 << 20,
+            texels,
+            first_row: 0,
+            bias: false,
+            accumulate: false,
+            nan_row: None,
+        }
     }
 }
 
@@ -110,7 +122,8 @@ fn launch(gpu: &Gpu, format: FormatRef, s: Shape) -> Result<Run, libtest_mimic::
     let y_stride = AT + s.n + BEHIND;
     let before = random.normals(s.m * y_stride, 1.0);
 
-    let placement = Placement { tile: s.row_tile, shard_bytes: s.shard_bytes };
+    let Shape { row_tile: tile, shard_bytes, texels, .. } = s;
+    let placement = Placement { tile, shard_bytes, texels };
     let w = Matrix::upload_placed(gpu, "w", format, (s.n, s.k), &blocks, placement);
     let w = block_on(w)?;
     let (from, bias_buffer) = (input(gpu, &padded(&x, s.k))?, input(gpu, &bias)?);
@@ -210,9 +223,11 @@ fn tiles(gpu: &Gpu) -> Outcome {
             let row_tile = if tile_m % 4 == 0 { 64 } else { 1 };
             let rows = if tile_m > 2 { 8 } else { 4 };
             let codes = tile_m > 1;
-            let tile = Tile { lanes, split, rows, m: tile_m, share: 1, codes };
+            // x and W come from buffers and from texels, in each of four ways.
+            let (staged, texels) = (lanes % 16 == 0, split > 2);
+            let tile = Tile { lanes, split, rows, m: tile_m, share: 1, codes, staged };
             let gpus = Shape::of(Caps::plain(Class::Gpu), q4_1, m, 261, 160);
-            check(gpu, q4_1, Shape { tile, row_tile, ..gpus })?;
+            check(gpu, q4_1, Shape { tile, row_tile, texels, ..gpus })?;
         }
     }
     Ok(())
@@ -226,7 +241,7 @@ fn candidates(gpu: &Gpu) -> Outcome {
         // Other machines' larger tiles take drivers long to compile.
         let rows: &[usize] = if caps == gpu.caps() { &[1, 3, 9, 33] } else { &[1] };
         for &m in rows {
-            for tile in tune::candidates(caps, gpu.limits(), q4_1, m) {
+            for tile in tune::candidates(caps, gpu.limits(), q4_1, (261, 160), m) {
                 let shape = Shape { tile, ..Shape::of(caps, q4_1, m, 261, 160) };
                 check(gpu, q4_1, Shape { bias: true, accumulate: true, ..shape })?;
                 if m <= 3 && caps == gpu.caps() {
@@ -237,8 +252,8 @@ fn candidates(gpu: &Gpu) -> Outcome {
     }
     for name in ["q6_k", "f32"] {
         let format = formats::by_name(name)?;
-        for tile in tune::candidates(gpu.caps(), gpu.limits(), format, 1) {
-            let k = 160usize.next_multiple_of(format.block_len());
+        let k = 160usize.next_multiple_of(format.block_len());
+        for tile in tune::candidates(gpu.caps(), gpu.limits(), format, (67, k), 1) {
             check(gpu, format, Shape { tile, ..Shape::of(gpu.caps(), format, 1, 67, k) })?;
         }
     }
@@ -276,7 +291,8 @@ fn fused(
     let blocks = random.blocks(format, (n, k))?;
     let (x, gain) = (random.normals(m * k, 3.0), random.normals(k, 1.0));
     let bias = random.normals(n, 1.0);
-    let placement = Placement { tile: shape.row_tile, shard_bytes: shape.shard_bytes };
+    let Shape { row_tile: tile, shard_bytes, texels, .. } = shape;
+    let placement = Placement { tile, shard_bytes, texels };
     let w = block_on(Matrix::upload_placed(gpu, "w", format, (n, k), &blocks, placement))?;
     let (from, gain_buffer) = (input(gpu, &padded(&x, k))?, input(gpu, &padded(&gain, k))?);
     let bias_buffer = input(gpu, &bias)?;
@@ -432,7 +448,7 @@ fn beyond_a_binding(gpu: &Gpu) -> Outcome {
         }
         let y = output(gpu, n)?;
         let out = Output { y: &y, stride: n, at: 0, accumulate: false };
-        let tile = Tile::choose(gpu.caps(), f16, 1);
+        let tile = Tile::choose(gpu.caps(), f16, (n, k), 1);
         run(gpu, |plan| record_tiled(plan, tile, &w, (&from, 0, 1), Fused::default(), out))?;
         results.push(words(&y)?);
     }
@@ -452,7 +468,7 @@ fn slice(gpu: &Gpu) -> Outcome {
         let (blocks, x) = (random.blocks(format, (n, k))?, random.normals(m * k, 1.0));
         let y = block_on(matmul::matmul(gpu, format, &blocks, (n, k), &x))?;
         let got: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
-        let codes = Tile::choose(gpu.caps(), format, m).uses_codes(format);
+        let codes = Tile::choose(gpu.caps(), format, (n, k), m).uses_codes(format);
         let exact = reference_by(format, &blocks, (n, k), &x, codes)?;
         let want: Vec<_> =
             exact.iter().map(|(y, size)| Expect::Near(*y, gamma(k + 2) * size)).collect();

@@ -64,6 +64,12 @@ impl Shape {
         let (tile, shard_bytes) = (Tile::choose(class, m), 100 << 20);
         Self { m, n, k, tile, row_tile, shard_bytes, bias: false, accumulate: false }
     }
+
+    /// Interleaved rows come from a texture, as on a CPU, others from a buffer.
+    fn placement(&self) -> Placement {
+        let Self { row_tile: tile, shard_bytes, .. } = *self;
+        Placement { tile, shard_bytes, texels: tile == 8 }
+    }
 }
 
 /// The result begins at column 3 of rows that are 5 words longer.
@@ -86,7 +92,7 @@ fn check_with(
     let mut random = Random::new(s.n as u64);
     let (y_stride, bias) = (AT + s.n + BEHIND, random.normals(s.n, 1.0));
     let before = random.normals(s.m * y_stride, 1.0);
-    let placement = Placement { tile: s.row_tile, shard_bytes: s.shard_bytes };
+    let placement = s.placement();
     let w = block_on(Matrix::upload_placed(gpu, "w", format, (s.n, s.k), blocks, placement))?;
     let (from, bias_buffer) = (input(gpu, x)?, input(gpu, &bias)?);
     let q8 = output(gpu, quantize_q8::words(s.m, s.k))?;
@@ -305,7 +311,7 @@ fn gates(gpu: &Gpu) -> Outcome {
             for (m, n) in [(1, 70), (5, 2), (17, 34)] {
                 let s = Shape::of(class, m, n, 96);
                 let (blocks, x) = operands(q4_1, s)?;
-                let placement = Placement { tile: s.row_tile, shard_bytes: s.shard_bytes };
+                let placement = s.placement();
                 let w = Matrix::upload_placed(gpu, "w", q4_1, (n, 96), &blocks, placement);
                 let (w, from) = (block_on(w)?, input(gpu, &x)?);
                 let q8 = output(gpu, quantize_q8::words(m, 96))?;

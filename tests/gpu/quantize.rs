@@ -11,7 +11,7 @@ use libtest_mimic::Failed;
 use mantissa::formats::{self, CHUNK, FormatRef, Layout};
 use mantissa::ops::matrix::Shard;
 use mantissa::ops::quantize::{can_encode, quantize, quantize_placed, record, reference};
-use mantissa::ops::{Matrix, Placement, stride};
+use mantissa::ops::{Matrix, Placement, Words, stride};
 use mantissa::{Error, Gpu};
 use npyz::Deserialize;
 use pollster::block_on;
@@ -76,7 +76,8 @@ fn check(gpu: &Gpu, what: &str, format: FormatRef, x: &[f32], cols: usize) -> Ou
         let layout = Layout::new(format, rows, cols, tile)?;
         let buffer = output(gpu, layout.words)?;
         let want = expected(format, &layout, &bytes)?;
-        let shards = vec![Shard { layout, first_row: 0, buffer: buffer.clone() }];
+        let words_of = Words::Buffer(buffer.clone());
+        let shards = vec![Shard { layout, first_row: 0, words: words_of }];
         run(gpu, |plan| record(plan, &from, &Matrix { format, rows, cols, tile, shards }))?;
         let what = format!("{what}: {rows} × {cols} in tiles of {tile}");
         compare(&what, &words(&buffer)?, &want)?;
@@ -273,14 +274,15 @@ fn pieces(gpu: &Gpu, format: FormatRef) -> Outcome {
     let want = reference(format, &x, cols)?;
     for (tile, rows_of_x) in [(1, 1), (1, 10), (8, 16), (8, 1000)] {
         // Planes are padded to vec4s, which takes a few bytes more.
-        let placement = Placement { tile, shard_bytes: rows_of_x * cols as u64 * 4 + 96 };
+        let placement =
+            Placement { tile, shard_bytes: rows_of_x * cols as u64 * 4 + 96, texels: false };
         if block_on(quantize_placed(gpu, format, &x, cols, placement))? != want {
             return Err(format!("{rows_of_x} rows at a time: other bytes").into());
         }
     }
     let from = input(gpu, &x)?;
     let shard = Layout::new(format, 16, cols, 8)?;
-    let placement = Placement { tile: 8, shard_bytes: 4 * shard.words as u64 + 80 };
+    let placement = Placement { tile: 8, shard_bytes: 4 * shard.words as u64 + 80, texels: false };
     let w = block_on(Matrix::zeros(gpu, "w", format, (rows, cols), placement))?;
     run(gpu, |plan| record(plan, &from, &w))?;
     if w.shards.len() != 5 || block_on(w.download())? != want {

@@ -16,7 +16,7 @@ pub fn trials() -> Vec<(String, Case)> {
 /// squares and additions, its division and eps leave γ(K + 1) + 2.5 ulp, which the root halves;
 /// WGSL's sqrt is 1/inverseSqrt: 2 ulp and a division; then 1/√ is another division, and two
 /// products follow.
-fn tolerance(cols: usize) -> f64 {
+pub fn tolerance(cols: usize) -> f64 {
     let sqrt = 4.0 * U + DIVISION;
     (gamma(cols + 1) + DIVISION) / 2.0 + sqrt + DIVISION + 2.0 * U
 }

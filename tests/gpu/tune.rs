@@ -47,7 +47,8 @@ fn measured(gpu: &Gpu) -> Outcome {
     // All that there is to choose, whatever was fastest here.
     for (i, choice) in tuning.choices.iter_mut().enumerate() {
         let format = formats::by_name(&choice.class.format)?;
-        let all = candidates(gpu.caps(), gpu.limits(), format, rows(choice));
+        let shape = (1 << choice.class.log_n, 1 << choice.class.log_k);
+        let all = candidates(gpu.caps(), gpu.limits(), format, shape, rows(choice));
         choice.tile = all.get(i % all.len().max(1)).copied();
         ensure(choice.tile.is_some(), &choice)?;
     }
@@ -79,7 +80,7 @@ fn rows(choice: &Choice) -> usize {
 fn foreign(gpu: &Gpu) -> Outcome {
     let gpu = own_device(gpu)?;
     let class = Class::of(F32, (64, 64), 1);
-    let good = Tile { lanes: 8, split: 2, rows: 4, m: 1, share: 1, codes: false };
+    let good = Tile { lanes: 8, split: 2, rows: 4, m: 1, share: 1, codes: false, staged: false };
     let with = |tile| Tuning {
         choices: vec![Choice {
             class: class.clone(),
@@ -95,7 +96,7 @@ fn foreign(gpu: &Gpu) -> Outcome {
     // A file may say anything: what no kernel can be is left out.
     ensure(gpu.set_tuning(with(Tile { lanes: 1 << 20, ..good })), "its own key")?;
     let taken = Tile::on(&gpu, F32, (64, 64), 1);
-    ensure(taken == Tile::choose(gpu.caps(), F32, 1), taken)?;
+    ensure(taken == Tile::choose(gpu.caps(), F32, (64, 64), 1), taken)?;
     ensure(gpu.set_tuning(with(good)) && Tile::on(&gpu, F32, (64, 64), 1) == good, "a good one")
 }
 
@@ -132,7 +133,8 @@ fn rows_come_back(gpu: &Gpu) -> Outcome {
         let blocks = Random::new(7).blocks(format, (n, k))?;
         let row = blocks.len() / n;
         for tile in [1, 8] {
-            let placement = Placement { tile, shard_bytes: rows_of_bytes(format, 40, k) };
+            let (shard_bytes, texels) = (rows_of_bytes(format, 40, k), tile == 8);
+            let placement = Placement { tile, shard_bytes, texels };
             let w = Matrix::upload_placed(gpu, "w", format, (n, k), &blocks, placement);
             let w = block_on(w)?;
             ensure(w.shards.len() > 1, (name, w.shards.len()))?;

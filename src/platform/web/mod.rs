@@ -90,3 +90,8 @@ pub(crate) fn check_memory(gpu: &Gpu, what: &str, bytes: u64) -> Result<()> {
 pub(crate) fn free(buffer: &wgpu::Buffer) {
     buffer.destroy();
 }
+
+/// As [`free`].
+pub(crate) fn free_texture(texture: &wgpu::Texture) {
+    texture.destroy();
+}

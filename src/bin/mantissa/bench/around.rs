@@ -6,8 +6,8 @@ use mantissa::gpu::{Buffer, Gpu, PlanBuilder};
 use mantissa::ops::glu::Activation;
 use mantissa::ops::softmax::{Options, Softmax, Tensors};
 use mantissa::ops::{
-    self, Matrix, Span, argmax, dequantize, glu, quantize, quantize_q8, rms_norm, rope, softmax,
-    stride, top_k,
+    self, Matrix, Placement, Span, argmax, dequantize, glu, quantize, quantize_q8, rms_norm, rope,
+    softmax, stride, top_k,
 };
 
 use super::cached;
@@ -188,12 +188,16 @@ async fn rounded_case(
     let format = by_name(name)?;
     let x = values(rows * cols, 10);
     let blocks = quantize::reference(format, &x, cols)?;
-    let w = Matrix::upload(gpu, "w", format, (rows, cols), &blocks).await?;
+    // Kernels write buffers only.
+    let placement = Placement { texels: !encodes, ..Placement::of(gpu) };
+    let w = Matrix::upload_placed(gpu, "w", format, (rows, cols), &blocks, placement).await?;
     let floats = Buffer::from_slice(gpu, "x", &x).await?;
     let op = if encodes { "quantize" } else { "dequantize" };
     let mut plan = PlanBuilder::new(gpu, op);
     if encodes {
-        w.shards.iter().for_each(|shard| shard.buffer.write(0, &[0u32; 4]));
+        for shard in &w.shards {
+            shard.words.buffer()?.write(0, &[0u32; 4]);
+        }
         quantize::record(&mut plan, &floats, &w)?;
     } else {
         dequantize::record(&mut plan, &w, &floats)?;

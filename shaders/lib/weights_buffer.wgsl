@@ -1,0 +1,11 @@
+// Packed weights in a storage buffer; the other form is lib/weights_texels.wgsl.
+
+@group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
+
+fn load_word(i: u32) -> u32 {
+    return weights[i / 4u][i % 4u];
+}
+
+fn load_vec4(i: u32) -> vec4<u32> {
+    return weights[i];
+}

@@ -1,0 +1,7 @@
+// x in a storage buffer; the other form is lib/x_texels.wgsl.
+
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+
+fn x_at(i: u32) -> vec4<f32> {
+    return x[i];
+}
