@@ -4,7 +4,7 @@ use super::weights::Weights;
 use super::{Model, Progress, Stage};
 use crate::error::Result;
 use crate::ops::Matrix;
-use crate::tune::{self, Target, Tuning};
+use crate::tune::{self, Class, Rows, Target, Tuning};
 
 impl Model {
     /// Measures on the device which layouts of work multiply this model's weights fastest, those
@@ -31,6 +31,16 @@ impl Model {
         }
         let mut hear = |done, total| progress(Progress { stage: Stage::Tune, done, total });
         tune::measure(self.gpu(), &targets, options.budget, &mut hear).await
+    }
+
+    /// How many of the layouts that the device's tuning knows are of this model's multiplications, for
+    /// whatever number of rows.
+    pub fn tuned(&self) -> usize {
+        let Some(tuning) = self.gpu().tuning() else { return 0 };
+        let own = targets(&self.0.weights, &[1]);
+        let own: Vec<Class> = own.iter().filter_map(Target::class).collect();
+        let is_own = |class: &Class| own.contains(&Class { rows: Rows::One, ..class.clone() });
+        tuning.choices.iter().filter(|choice| is_own(&choice.class)).count()
     }
 }
 

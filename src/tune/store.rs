@@ -79,6 +79,11 @@ impl Store {
         self.devices.drain(..surplus);
     }
 
+    /// Keeps all that another store has, over what was known.
+    pub fn absorb(&mut self, newer: Self) {
+        newer.devices.into_iter().for_each(|tuning| self.put(tuning));
+    }
+
     /// Forgets what was measured on a device.
     pub fn forget(&mut self, device: &DeviceKey) {
         self.devices.retain(|tuning| tuning.device != *device);

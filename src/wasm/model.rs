@@ -300,7 +300,7 @@ impl<'a> Info<'a> {
             file_bytes,
             formats: shares.into_iter().map(share).collect(),
             can_chat: model.chat_template().is_ok() && model.tokenizer().is_ok(),
-            tuned: model.gpu().tuning().map_or(0, |tuning| tuning.choices.len()),
+            tuned: model.tuned(),
         }
     }
 }

@@ -3,11 +3,20 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::JsResult;
 use super::error::Thrown;
 use crate::model::{Model, Progress};
 use crate::tune::{DeviceKey, Options, Store};
+
+/// What is kept, with what a load found: another page may have kept something meanwhile.
+#[wasm_bindgen(js_name = mergeTuning)]
+pub fn merge_tuning(kept: &str, found: &str) -> String {
+    let mut store = Store::from_json(kept).unwrap_or_default();
+    store.absorb(Store::from_json(found).unwrap_or_default());
+    store.to_json().unwrap_or_else(|_| found.into())
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

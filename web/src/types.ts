@@ -185,7 +185,7 @@ export interface ModelInfo {
   fileBytes: number;
   /** Formats of its tensors, with the number of tensors and their bytes. */
   formats: { format: string; tensors: number; bytes: number }[];
-  /** Kinds of multiplication whose layout was measured on this adapter (`LoadOptions.tune`). */
+  /** Kinds of this model's multiplications whose layout was measured on this adapter (`LoadOptions.tune`). */
   tuned: number;
   /** Whether it has a chat template, without which `chat` is an error. */
   canChat: boolean;

@@ -60,7 +60,7 @@ export class Engine {
       return model;
     });
     const tuning = this.#model.tuning();
-    if (tuning !== undefined) await keepTuning(key, tuning);
+    if (tuning !== undefined) await keepTuning(key, tuning, wasm.mergeTuning);
     const adapter = await adapterInfo(device);
     this.#info = { name, ...JSON.parse(this.#model.info()), adapter } as ModelInfo;
     tell({ stage: 'ready', done: 1, total: 1, unit: 'steps', cached: false });

@@ -22,11 +22,21 @@ export async function knownTuning(key: string): Promise<string | undefined> {
   }
 }
 
-/** Where the browser keeps nothing, the next visit measures again. */
-export async function keepTuning(key: string, text: string): Promise<void> {
+/**
+ * Adds to what is kept, in turn with other tabs, which may have kept something since `knownTuning`.
+ * Where the browser keeps nothing, the next visit measures again.
+ */
+export async function keepTuning(
+  key: string,
+  found: string,
+  merge: (kept: string, found: string) => string,
+): Promise<void> {
   try {
-    const cache = await caches.open(CACHE);
-    await cache.put(key, new Response(text));
+    await navigator.locks.request(CACHE, async () => {
+      const cache = await caches.open(CACHE);
+      const kept = (await (await cache.match(key))?.text()) ?? '';
+      await cache.put(key, new Response(merge(kept, found)));
+    });
   } catch {
     // As above.
   }

@@ -62,6 +62,39 @@ export function tuning(context) {
     assert.deepEqual((await attempt(false)).kept, []);
   });
 
+  test('what another tab keeps meanwhile stays, and is not counted as this model\'s', async () => {
+    await watch();
+    const got = await page.evaluate(async () => {
+      await Mantissa.cache.clear();
+      const model = await Mantissa.load('/files/tiny.gguf', { tune: { budgetMs: 300_000 } });
+      const { tuned } = model.info;
+      await model.dispose();
+      // The same device has another model's shape; the entry is emptied before a load and filled in it.
+      const [{ url, text }] = await kept();
+      const theirs = JSON.parse(text);
+      const [device] = theirs.devices;
+      const [{ class: own }] = device.choices;
+      device.choices = [{ ...device.choices[0], class: { ...own, log_n: 30 } }];
+      const cache = await caches.open('mantissa-tuning');
+      await cache.delete(url);
+      let other;
+      const onProgress = ({ stage }) => {
+        if (stage === 'tune') other ??= cache.put(url, new Response(JSON.stringify(theirs)));
+      };
+      const second = await Mantissa.load('/files/tiny.gguf', { onProgress, tune: { budgetMs: 300_000 } });
+      await other;
+      const both = JSON.parse((await kept())[0].text).devices[0].choices;
+      await second.dispose();
+      const third = await Mantissa.load('/files/tiny.gguf', { tune: { budgetMs: 0 } });
+      const counted = third.info.tuned;
+      await third.dispose();
+      return { tuned, counted, both: both.map(({ class: { log_n } }) => log_n) };
+    });
+    assert.equal(got.both.length, got.tuned + 1);
+    assert.ok(got.both.includes(30), `${got.both}`);
+    assert.equal(got.counted, got.tuned);
+  });
+
   test('an answer goes on with the same tokens after a lost device, on a tuned one, too', async () => {
     const got = await page.evaluate(async () => {
       const model = await Mantissa.load('/files/tiny.gguf', { tune: true });
@@ -75,6 +108,31 @@ export function tuning(context) {
     });
     assert.equal(got.result.recoveries, 1);
     assert.deepEqual(got.result.tokenIds, got.undisturbed.tokenIds);
+  });
+
+  test('where a browser refuses to keep anything, nothing is known and nothing fails', async () => {
+    const { keepTuning, knownTuning } = await import('../../dist/worker/tuning.js');
+    const refuse = async () => {
+      throw new DOMException('no storage here', 'SecurityError');
+    };
+    const before = ['caches', 'navigator'].map((name) => [
+      name,
+      Object.getOwnPropertyDescriptor(globalThis, name),
+    ]);
+    const put = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true });
+    let asked = 0;
+    put('caches', { open: () => (asked++, refuse()) });
+    put('navigator', { locks: { request: (_, work) => work() } });
+    try {
+      assert.equal(await knownTuning('/a'), undefined);
+      await keepTuning('/a', 'found', (kept, found) => kept + found);
+      assert.equal(asked, 2);
+    } finally {
+      for (const [name, value] of before) {
+        delete globalThis[name];
+        if (value) Object.defineProperty(globalThis, name, value);
+      }
+    }
   });
 
   test('a budget that is none is a typed error', async () => {
