@@ -31,8 +31,8 @@ def test_ceilings_and_kernels(mantissa, adapter):
     assert {(k["format"], k["m"]) for k in products} == {
         ("q4_1", 1), ("q4_1", 5), ("mxfp4", 1), ("mxfp4", 5)}
     assert {k["op"] for k in report["kernels"]} == {
-        "matmul", "softmax", "rms_norm", "rope", "glu", "argmax", "top_k", "dequantize", "quantize",
-        "quantize_q8", "kv_append", "attention"}
+        "matmul", "softmax", "rms_norm", "stage", "rope", "glu", "argmax", "top_k", "dequantize",
+        "quantize", "quantize_q8", "kv_append", "attention"}
     assert all(k["seconds"] > 0 and k["gigabytes_per_second"] > 0 for k in report["kernels"])
     for k in products:
         assert k["shape"] == "64x96" and k["bound"] in ("read", "multiply_add") and k["share"] > 0

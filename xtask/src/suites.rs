@@ -228,7 +228,7 @@ fn in_browser(file: String, browser: &'static str) -> Suite {
         let mut node = command("node");
         node.args([
             "--test",
-            "--test-timeout=900000",
+            "--test-timeout=2400000",
             "--test-reporter=spec",
             &format!("web/tests/{file}.test.mjs"),
         ])

@@ -2,12 +2,12 @@
 
 use anyhow::{Result, ensure};
 use mantissa::formats::by_name;
-use mantissa::gpu::{Buffer, Gpu, PlanBuilder};
+use mantissa::gpu::{Buffer, Gpu, PlanBuilder, Texels};
 use mantissa::ops::glu::Activation;
 use mantissa::ops::softmax::{Options, Softmax, Tensors};
 use mantissa::ops::{
     self, Matrix, Placement, Span, argmax, dequantize, glu, quantize, quantize_q8, rms_norm, rope,
-    softmax, stride, top_k,
+    softmax, stage, stride, top_k,
 };
 
 use super::cached;
@@ -15,9 +15,10 @@ use super::case::{Case, near, values};
 use super::timed::Timed;
 
 /// Their names, in the order in which they are measured.
-pub const OPS: [&str; 11] = [
+pub const OPS: [&str; 12] = [
     "softmax",
     "rms_norm",
+    "stage",
     "rope",
     "glu",
     "argmax",
@@ -44,6 +45,11 @@ pub async fn cases(gpu: &Gpu, op: &str, quick: bool) -> Result<Vec<Case>> {
         "rms_norm" => {
             for shape in [(1, 576), (CHUNK, 576), (CHUNK, 2048)] {
                 all.push(rms_norm_case(gpu, shape).await?);
+            }
+        }
+        "stage" => {
+            for shape in [(1, 576), (CHUNK, 576), (CHUNK, 2048)] {
+                all.push(stage_case(gpu, shape).await?);
             }
         }
         "rope" => {
@@ -99,13 +105,31 @@ async fn rms_norm_case(gpu: &Gpu, (rows, cols): (usize, usize)) -> Result<Case> 
     let mut plan = PlanBuilder::new(gpu, "rms_norm");
     rms_norm::record(&mut plan, (&from, 0), &weight, &y, (rows, cols), 1e-5)?;
     let timed = Timed::new(gpu, plan, 1).await?;
-    let got: Vec<f32> = y.read(0, cols).await?;
-    let exact = rms_norm::reference(&x[..cols], &gain, 1e-5).into_iter();
-    // A sum of `cols` squares, each off by 2^-24 at most, and a handful of roundings behind it.
-    let unit = (cols + 16) as f64 / f64::from(1 << 24);
-    near("rms_norm", &got, exact.map(|y| (y, unit * y.abs() + 1e-37)))?;
+    check_norm("rms_norm", &y.read(0, cols).await?, (&x[..cols], &gain))?;
     let case = Case::new("rms_norm", "", format!("{rows}x{cols}"), rows, timed);
     Ok(case.moving(8 * x.len(), 3 * x.len()))
+}
+
+/// With RMSNorm on the way.
+async fn stage_case(gpu: &Gpu, (rows, cols): (usize, usize)) -> Result<Case> {
+    let (x, gain) = (values(rows * cols, 4), values(cols, 5));
+    let from = Buffer::from_slice(gpu, "x", &x).await?;
+    let weight = Buffer::from_slice(gpu, "gain", &gain).await?;
+    let y = Texels::zeros(gpu, "y", stage::texels(rows, cols)).await?;
+    let mut plan = PlanBuilder::new(gpu, "stage");
+    stage::record(&mut plan, (&from, 0, rows), cols, Some((&weight, 1e-5)), &y)?;
+    let timed = Timed::new(gpu, plan, 1).await?;
+    let got: Vec<f32> = y.read(0, cols).await?.into_iter().map(f32::from_bits).collect();
+    check_norm("stage", &got, (&x[..cols], &gain))?;
+    let case = Case::new("stage", "", format!("{rows}x{cols}"), rows, timed);
+    Ok(case.moving(8 * x.len(), 3 * x.len()))
+}
+
+/// A sum of K squares, each off by 2^-24 at most, and a handful of roundings behind it.
+fn check_norm(op: &str, got: &[f32], (x, gain): (&[f32], &[f32])) -> Result<()> {
+    let exact = rms_norm::reference(x, gain, 1e-5).into_iter();
+    let unit = (x.len() + 16) as f64 / f64::from(1 << 24);
+    near(op, got, exact.map(|y| (y, unit * y.abs() + 1e-37)))
 }
 
 async fn argmax_case(gpu: &Gpu, cols: usize) -> Result<Case> {
