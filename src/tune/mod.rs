@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::formats::{self, FormatRef};
 use crate::gpu::{Caps, Class as Machine, Gpu, link_parts};
 use crate::ops::matmul::{self, Tile};
+use crate::ops::stage;
 
 /// The device that something was measured on, as far as it counts for speed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +77,8 @@ impl DeviceKey {
     }
 }
 
-/// FNV-1a over every text that a multiplication may be linked to, in any format.
+/// FNV-1a over every text that a multiplication may be linked to, in any format, and over that which
+/// stages its x.
 fn kernels_hash() -> u64 {
     static HASH: OnceLock<u64> = OnceLock::new();
     let caps = Caps { subgroups: true, ..Caps::plain(Machine::Gpu) };
@@ -89,6 +91,7 @@ fn kernels_hash() -> u64 {
         let mut seen = HashSet::new();
         let parts = |format: FormatRef| format.shader().iter().map(|p| p.path).collect::<Vec<_>>();
         let texts = formats::all().filter(|&f| seen.insert(parts(f))).flat_map(of_format);
+        let texts = texts.chain([link_parts(&stage::OP, &[], &[], caps).text]);
         texts.fold(0xcbf2_9ce4_8422_2325, |hash, text| {
             text.bytes()
                 .fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
