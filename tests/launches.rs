@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use mantissa::gpu::{Caps, Class};
 use mantissa::ops::attention::Tile;
 use mantissa::ops::kv::KvShape;
+use mantissa::ops::matmul::Share;
 use mantissa::ops::softmax::{Layout, Split};
 use mantissa::ops::{self, MAX_LOOP, OPS};
 
@@ -177,16 +178,23 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
     let largest = boundary(|n| ops::attention_combine::workgroups(&splits(n)).is_ok());
     assert_eq!(largest as u64, MAX_LOOP);
 
-    // matmul: per chunk its own loop and 4 eights; then for each row of x and four rows of W the
+    // matmul: per chunk its own loop, 4 eights, and the lane's part of 8 · SPLIT · TILE_M vec4s where x
+    // goes by way of workgroup memory; then for each row of x and four rows of W the
     // store's 4 and SPLIT − 1 partial sums, as many for the squares.
     for (lanes, split, rows) in [(8, 1, 8), (64, 16, 4), (64, 4, 4)] {
-        for m in [1, 2, 4, 8, 16] {
+        let shares = [Share::Lane, Share::Workgroup];
+        for (m, share) in [1, 2, 4, 8, 16].into_iter().flat_map(|m| shares.map(|share| (m, share)))
+        {
             let tile =
-                ops::matmul::Tile { lanes, split, rows, m, share: 1, codes: false, staged: false };
+                ops::matmul::Tile { lanes, split, rows, m, share, codes: false, staged: false };
             let exact = |chunks: usize| {
                 let fours = rows / 4;
                 let store = fours * (4 + (split - 1)) + (split - 1);
-                chunks.div_ceil(split) * (1 + 4) + m * store
+                let fetches = match share {
+                    Share::Workgroup => (8 * split * m).div_ceil(lanes),
+                    _ => 0,
+                };
+                chunks.div_ceil(split) * (1 + 4 + fetches) + m * store
             };
             let takes = |chunks| ops::matmul::workgroups(&tile, chunks, 1, m).is_ok();
             let largest = boundary(takes);

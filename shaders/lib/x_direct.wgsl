@@ -1,4 +1,5 @@
-// The chunk of x that a lane needs, read by the lane itself; the other form is lib/x_subgroup.wgsl.
+// The chunk of x that a lane needs, read by the lane itself; the other forms are
+// lib/x_subgroup.wgsl and lib/x_memory.wgsl.
 
 struct XChunk { squares: f32 }
 
@@ -7,6 +8,8 @@ fn begin_x() {}
 fn first_chunk(lane: u32) -> u32 {
     return lane % SPLIT;
 }
+
+fn fetch_x(m: u32, at: u32, lane: u32) {}
 
 fn load_chunk(m: u32, c: u32) -> XChunk {
     return XChunk(0.0);

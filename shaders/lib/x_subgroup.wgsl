@@ -1,7 +1,7 @@
 // The chunk of x that all lanes need, read once for each eight lanes of a subgroup: lane i reads
 // vec4 i of the chunk and passes it round. Where a load costs as much as dozens of multiply-adds,
-// this is what bounds the kernel; the other form is lib/x_direct.wgsl. Subgroups must have at least
-// eight lanes, all there, and all on the same row and chunk.
+// this is what bounds the kernel; the other forms are lib/x_direct.wgsl and lib/x_memory.wgsl. Subgroups
+// must have at least eight lanes, all there, and all on the same row and chunk.
 
 struct XChunk { own: vec4<f32>, squares: f32 }
 
@@ -15,6 +15,8 @@ fn begin_x() {
 fn first_chunk(lane: u32) -> u32 {
     return 0u;
 }
+
+fn fetch_x(m: u32, at: u32, lane: u32) {}
 
 fn load_chunk(m: u32, c: u32) -> XChunk {
     let own = load_x(m, c * 8u + share_lane);

@@ -5,8 +5,8 @@
 // of decoding; larger tiles are prefill. SPLIT lanes share the same rows, each taking every SPLIT-th
 // chunk, and add up in a fixed order: 1 where lanes are few (a CPU), more where they are many.
 // Weights lie where lib/weights_buffer.wgsl or lib/weights_texels.wgsl says, x where lib/x_buffer.wgsl or
-// lib/x_texels.wgsl does; its values come through lib/x_subgroup.wgsl or lib/x_direct.wgsl, and the sums
-// go out through lib/way_out.wgsl.
+// lib/x_texels.wgsl does; its values come through lib/x_direct.wgsl, lib/x_subgroup.wgsl or
+// lib/x_memory.wgsl, and the sums go out through lib/way_out.wgsl.
 //
 // All of a lane's state has constant indices and so lies in registers; hence the written-out tiles.
 
@@ -270,49 +270,53 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var q1 = new_quad(m + 4u);
     var q2 = new_quad(m + 8u);
     var q3 = new_quad(m + 12u);
-    for (var c = first_chunk(lane); c < params.chunks; c += SPLIT) {
-        begin_quad(&q0, c);
-        if TILE_M > 4u {
-            begin_quad(&q1, c);
-        }
-        if TILE_M > 8u {
-            begin_quad(&q2, c);
-            begin_quad(&q3, c);
-        }
-        let b = load_rows(row, c);
-        for (var g = 0u; g < 4u; g++) {
-            let w = factors_of_rows(b, g);
-            step_quad(&q0, w, c, g);
+    for (var at = 0u; at < params.chunks; at += SPLIT) {
+        fetch_x(m, at, lane);
+        let c = at + first_chunk(lane);
+        if SPLIT == 1u || c < params.chunks {
+            begin_quad(&q0, c);
             if TILE_M > 4u {
-                step_quad(&q1, w, c, g);
+                begin_quad(&q1, c);
             }
             if TILE_M > 8u {
-                step_quad(&q2, w, c, g);
-                step_quad(&q3, w, c, g);
+                begin_quad(&q2, c);
+                begin_quad(&q3, c);
             }
-        }
-        if CODES {
-            let s0 = scale_offset(b[0]);
-            let s1 = scale_offset(b[1]);
-            let s2 = scale_offset(b[2]);
-            let s3 = scale_offset(b[3]);
-            var scale = Rows(vec4<f32>(s0.x, s1.x, s2.x, s3.x), vec4<f32>());
-            var offset = Rows(vec4<f32>(s0.y, s1.y, s2.y, s3.y), vec4<f32>());
-            if ROWS > 4u {
-                let s4 = scale_offset(b[4]);
-                let s5 = scale_offset(b[5]);
-                let s6 = scale_offset(b[6]);
-                let s7 = scale_offset(b[7]);
-                scale.b = vec4<f32>(s4.x, s5.x, s6.x, s7.x);
-                offset.b = vec4<f32>(s4.y, s5.y, s6.y, s7.y);
+            let b = load_rows(row, c);
+            for (var g = 0u; g < 4u; g++) {
+                let w = factors_of_rows(b, g);
+                step_quad(&q0, w, c, g);
+                if TILE_M > 4u {
+                    step_quad(&q1, w, c, g);
+                }
+                if TILE_M > 8u {
+                    step_quad(&q2, w, c, g);
+                    step_quad(&q3, w, c, g);
+                }
             }
-            end_quad(&q0, scale, offset);
-            if TILE_M > 4u {
-                end_quad(&q1, scale, offset);
-            }
-            if TILE_M > 8u {
-                end_quad(&q2, scale, offset);
-                end_quad(&q3, scale, offset);
+            if CODES {
+                let s0 = scale_offset(b[0]);
+                let s1 = scale_offset(b[1]);
+                let s2 = scale_offset(b[2]);
+                let s3 = scale_offset(b[3]);
+                var scale = Rows(vec4<f32>(s0.x, s1.x, s2.x, s3.x), vec4<f32>());
+                var offset = Rows(vec4<f32>(s0.y, s1.y, s2.y, s3.y), vec4<f32>());
+                if ROWS > 4u {
+                    let s4 = scale_offset(b[4]);
+                    let s5 = scale_offset(b[5]);
+                    let s6 = scale_offset(b[6]);
+                    let s7 = scale_offset(b[7]);
+                    scale.b = vec4<f32>(s4.x, s5.x, s6.x, s7.x);
+                    offset.b = vec4<f32>(s4.y, s5.y, s6.y, s7.y);
+                }
+                end_quad(&q0, scale, offset);
+                if TILE_M > 4u {
+                    end_quad(&q1, scale, offset);
+                }
+                if TILE_M > 8u {
+                    end_quad(&q2, scale, offset);
+                    end_quad(&q3, scale, offset);
+                }
             }
         }
     }

@@ -32,8 +32,8 @@ pub struct Caps {
 pub struct Sharing {
     /// Lanes of a workgroup that is whole subgroups, as small as is sensible.
     pub lanes: usize,
-    /// Lanes that share: 8, or 1 where none can.
-    pub share: usize,
+    /// Whether eight lanes of a subgroup can pass values round.
+    pub by_subgroup: bool,
 }
 
 impl Caps {
@@ -45,8 +45,8 @@ impl Caps {
     /// What its subgroups allow.
     pub fn sharing(self) -> Sharing {
         match self.subgroup {
-            0 => Sharing { lanes: 8, share: 1 },
-            lanes => Sharing { lanes: lanes as usize, share: 8 },
+            0 => Sharing { lanes: 8, by_subgroup: false },
+            lanes => Sharing { lanes: lanes as usize, by_subgroup: true },
         }
     }
 }

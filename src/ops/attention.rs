@@ -111,8 +111,8 @@ pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
 /// What a device with these capabilities chooses of them for workgroups of so many lanes. On a GPU a
 /// barrier is cheap, and a load that lanes agree on is one.
 fn parts(caps: Caps, lanes: usize) -> [Part; 2] {
-    let Sharing { lanes: whole, share } = caps.sharing();
-    if caps.class == Class::Gpu || share == 1 || !lanes.is_multiple_of(whole) {
+    let Sharing { lanes: whole, by_subgroup } = caps.sharing();
+    if caps.class == Class::Gpu || !by_subgroup || !lanes.is_multiple_of(whole) {
         return [Q_DIRECT, TILE_MEMORY];
     }
     let one = caps.even_subgroups && lanes == whole;

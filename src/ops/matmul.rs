@@ -52,9 +52,10 @@ pub static OP: Op = Op {
 /// How sums go out, of this multiplication and of the one in bytes.
 pub(super) const WAY_OUT: Part = part!("lib/way_out.wgsl");
 
-/// The chunk of x by way of the subgroup, and without.
-const X_SUBGROUP: Part = part!("lib/x_subgroup.wgsl");
+/// How lanes come by their values of x.
 const X_DIRECT: Part = part!("lib/x_direct.wgsl");
+const X_SUBGROUP: Part = part!("lib/x_subgroup.wgsl");
+const X_MEMORY: Part = part!("lib/x_memory.wgsl");
 
 /// Where x is.
 const X_BUFFER: Part = part!("lib/x_buffer.wgsl");
@@ -63,9 +64,22 @@ const X_TEXELS: Part = part!("lib/x_texels.wgsl");
 /// The parts that variants of the operation choose, for a test of them all.
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
     let subgroup = caps.subgroups.then_some(X_SUBGROUP);
-    let of_x = std::iter::once(X_DIRECT).chain(subgroup);
+    let of_x = [X_DIRECT, X_MEMORY].into_iter().chain(subgroup);
     let read_by = of_x.flat_map(|x| [X_BUFFER, X_TEXELS].map(|place| [x, place]));
     read_by.flat_map(|x| WORDS.map(|words| [&x[..], &[words]].concat())).collect()
+}
+
+/// Who loads values of x for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// Nobody: each lane reads for itself.
+    Lane,
+    /// Eight lanes of a subgroup. It takes whole subgroups of at least 8 whose lanes are on the same
+    /// row of x, so a `split` of 1 and `lanes` that are a multiple of the largest subgroup.
+    Subgroup,
+    /// The workgroup, by way of its memory.
+    Workgroup,
 }
 
 /// Weights from which on a single row of x is staged, too.
@@ -82,10 +96,8 @@ pub struct Tile {
     pub rows: usize,
     /// Rows of x that a lane owns: 1 to 16.
     pub m: usize,
-    /// Lanes that share a load of x: 8, or 1, each lane reading for itself. Sharing takes whole
-    /// subgroups of at least 8 whose lanes are on the same row of x, so a `split` of 1 and `lanes`
-    /// that are a multiple of the largest subgroup.
-    pub share: usize,
+    /// How lanes come by x.
+    pub share: Share,
     /// Whether to multiply with the format's codes, where it has such, and scale once per chunk.
     pub codes: bool,
     /// Whether x is put into texels first, in a launch of its own ([`stage`]).
@@ -105,16 +117,28 @@ impl Tile {
         let Self { lanes, split, rows, m, share, .. } = *self;
         let most =
             limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-        // `partial`, a vec4 for each lane.
-        let storage = limits.max_compute_workgroup_storage_size as usize / 16;
-        let fits = lanes.is_power_of_two() && lanes <= storage.min(most as usize);
-        let Sharing { lanes: whole, share: most_share } = caps.sharing();
-        let shares = share == 8 && most_share == 8 && split == 1 && lanes % whole == 0;
+        let storage = limits.max_compute_workgroup_storage_size as usize;
+        let fits = lanes.is_power_of_two() && lanes <= most as usize && self.memory() <= storage;
+        let Sharing { lanes: whole, by_subgroup } = caps.sharing();
+        let by_it = by_subgroup && split == 1 && lanes % whole == 0;
         fits && split.is_power_of_two()
             && split <= lanes
             && [4, 8].contains(&rows)
             && [1, 2, 4, 8, 16].contains(&m)
-            && (share == 1 || shares)
+            && (share != Share::Subgroup || by_it)
+    }
+
+    /// vec4s of x that a workgroup fetches at once.
+    fn fetched(&self) -> usize {
+        match self.share {
+            Share::Workgroup => 8 * self.split * self.m,
+            _ => 0,
+        }
+    }
+
+    /// Bytes of workgroup memory at most: a vec4 for each lane's sums, the values of x and their squares.
+    fn memory(&self) -> usize {
+        16 * self.lanes + 20 * self.fetched()
     }
 
     /// The default for this many rows of x on this kind of machine. A CPU wants a lane per row and
@@ -122,7 +146,7 @@ impl Tile {
     pub fn choose(caps: Caps, format: FormatRef, (n, k): (usize, usize), m: usize) -> Self {
         let most = |tile_m: usize| m.next_power_of_two().min(tile_m);
         // Decoding once per row of W pays off from a few rows of x on.
-        let (share, codes, staged) = (1, m <= 4, false);
+        let (share, codes, staged) = (Share::Lane, m <= 4, false);
         let tile = Self { lanes: 64, split: 1, rows: 4, m: most(16), share, codes, staged };
         // Formats that are dear to decode are so in code, too: eight decoders of theirs in a kernel
         // take drivers seconds to compile.
@@ -131,9 +155,10 @@ impl Tile {
             (Class::Gpu, ..=8) => Self { split: 16, ..tile },
             (Class::Gpu, _) => Self { split: 4, ..tile },
             (Class::Software, _) => {
-                let Sharing { lanes, share } = caps.sharing();
+                let Sharing { lanes, by_subgroup } = caps.sharing();
+                let share = if by_subgroup { Share::Subgroup } else { Share::Lane };
                 // Where x is not shared, more rows of W for each load of it.
-                let rows = if m == 1 || share == 1 { wide } else { 4 };
+                let rows = if m == 1 || share == Share::Lane { wide } else { 4 };
                 // What it saves grows with the weights, and a launch costs as much for few of them.
                 let staged = m > 1 || n.saturating_mul(k) >= STAGED;
                 Self { lanes, rows, m: most(8), share, staged, ..tile }
@@ -152,7 +177,11 @@ impl Tile {
     }
 
     fn variant(&self) -> Variant {
-        let part = if self.share > 1 { X_SUBGROUP } else { X_DIRECT };
+        let part = match self.share {
+            Share::Lane => X_DIRECT,
+            Share::Subgroup => X_SUBGROUP,
+            Share::Workgroup => X_MEMORY,
+        };
         let place = |variant: Variant| match self.staged {
             true => variant.with_texels(X_TEXELS, "x", Texel::Float),
             false => variant.with(&[X_BUFFER]),
@@ -163,7 +192,11 @@ impl Tile {
             ("ROWS", self.rows as f64),
             ("TILE_M", self.m as f64),
         ];
-        place(Variant::of(&constants).with(&[part]))
+        let variant = Variant::of(&constants).with(&[part]);
+        place(match self.share {
+            Share::Workgroup => variant.and(&[("FETCHED", self.fetched() as f64)]),
+            _ => variant,
+        })
     }
 }
 
@@ -172,11 +205,12 @@ impl Tile {
 /// # Errors
 /// [`Error::Limit`] for a K so large that an invocation would loop too long.
 pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<Grid> {
-    // A chunk and its four eights; in the end four values, and the others' sums, of each row of x
-    // for each four rows of W, and of its squares.
+    // A chunk, its four eights and what its lane fetches of x; in the end four values, and the others'
+    // sums, of each row of x for each four rows of W, and of its squares.
     let each = tile.rows / 4;
     let reduce = tile.m * (4 * each + (each + 1) * tile.split);
-    check_loop("matmul", (chunks.div_ceil(tile.split) * (1 + 4) + reduce) as u64)?;
+    let fetches = tile.fetched().div_ceil(tile.lanes);
+    check_loop("matmul", (chunks.div_ceil(tile.split) * (1 + 4 + fetches) + reduce) as u64)?;
     Ok([rows.div_ceil(tile.group_rows()) as u32, m.div_ceil(tile.m) as u32, 1])
 }
 
@@ -283,14 +317,18 @@ pub fn record_tiled(
 }
 
 fn variant(tile: &Tile, w: &Matrix, fused: Fused<'_>, accumulate: bool) -> Variant {
+    let normed = fused.norm.is_some();
     let constants = [
         ("TAIL", flag(has_tail(w.cols))),
         ("CODES", flag(tile.uses_codes(w.format))),
-        ("NORM", flag(fused.norm.is_some())),
+        ("NORM", flag(normed)),
         // As many rows as a lane owns lie side by side in memory.
         ("NEIGHBOURS", if w.tile.is_multiple_of(tile.rows) { tile.rows as f64 } else { 1.0 }),
     ];
     let variant = tile.variant().and(&constants);
+    let squares = tile.fetched().max(1) as f64;
+    let squared = normed && tile.share == Share::Workgroup;
+    let variant = if squared { variant.and(&[("SQUARES", squares)]) } else { variant };
     way_out(variant, w, (fused.bias, fused.glu), accumulate).packed(w.format)
 }
 

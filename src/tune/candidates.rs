@@ -2,7 +2,7 @@
 
 use crate::formats::FormatRef;
 use crate::gpu::{Caps, Class};
-use crate::ops::matmul::Tile;
+use crate::ops::matmul::{Share, Tile};
 
 /// Sums that a lane may keep: with more, drivers take seconds to compile a kernel.
 const MOST_SUMS: usize = 64;
@@ -48,11 +48,11 @@ fn software(caps: Caps, default: Tile, m: usize) -> Vec<Tile> {
         Tile { m: (default.m / 2).max(1), rows: 8, ..default },
         Tile { staged: !default.staged, ..default },
     ];
-    match caps.sharing().share {
-        1 => tiles.push(Tile { m: 16, rows: 4, ..default }),
+    if !caps.sharing().by_subgroup {
+        tiles.push(Tile { m: 16, rows: 4, ..default });
+    } else if m <= 8 {
         // With more rows of x, RMSNorm on the way in counts on it (`matmul::norms_cheaply`).
-        _ if m <= 8 => tiles.push(Tile { lanes: 8, share: 1, rows: 8, ..default }),
-        _ => {}
+        tiles.push(Tile { lanes: 8, share: Share::Lane, rows: 8, ..default });
     }
     tiles
 }
@@ -70,14 +70,16 @@ fn gpu_few(caps: Caps, default: Tile) -> Vec<Tile> {
     ]
 }
 
-/// A GPU on a prompt: fewer barriers, more rows of W to a decoded x.
+/// A GPU on a prompt: x in workgroup memory, fewer barriers, more rows of W to a decoded x.
 fn gpu_many(caps: Caps, default: Tile) -> Vec<Tile> {
+    let fetched = Tile { share: Share::Workgroup, ..default };
     vec![
+        fetched,
+        Tile { split: 1, lanes: 128, ..fetched },
+        Tile { split: 2, m: 8, rows: 8, ..fetched },
         Tile { split: 1, ..default },
         Tile { split: 1, m: 8, rows: 8, ..default },
         Tile { split: 2, m: 8, rows: 8, ..default },
-        Tile { split: 1, m: 8, ..default },
-        Tile { split: 1, lanes: 128, ..default },
         Tile { m: 8, ..shared(caps, default) },
     ]
 }
@@ -85,10 +87,10 @@ fn gpu_many(caps: Caps, default: Tile) -> Vec<Tile> {
 /// Loads of x by way of the subgroup; the default where there is none to go by.
 fn shared(caps: Caps, default: Tile) -> Tile {
     let sharing = caps.sharing();
-    if sharing.share == 1 {
+    if !sharing.by_subgroup {
         return default;
     }
-    Tile { lanes: sharing.lanes.max(64), split: 1, share: sharing.share, ..default }
+    Tile { lanes: sharing.lanes.max(64), split: 1, share: Share::Subgroup, ..default }
 }
 
 #[cfg(test)]
@@ -148,10 +150,17 @@ mod tests {
         let limits = wgpu::Limits::default();
         let plain = Caps::plain(Class::Gpu);
         let sharing = Caps { subgroups: true, subgroup: 32, ..plain };
-        let good =
-            Tile { lanes: 64, split: 16, rows: 4, m: 1, share: 1, codes: true, staged: false };
+        let good = Tile {
+            lanes: 64,
+            split: 16,
+            rows: 4,
+            m: 1,
+            share: Share::Lane,
+            codes: true,
+            staged: false,
+        };
         assert!(good.is_legal(plain, &limits));
-        let shared = Tile { split: 1, share: 8, ..good };
+        let shared = Tile { split: 1, share: Share::Subgroup, ..good };
         assert!(shared.is_legal(sharing, &limits) && !shared.is_legal(plain, &limits));
         let bad = [
             Tile { lanes: 0, ..good },
@@ -162,9 +171,10 @@ mod tests {
             Tile { rows: 2, ..good },
             Tile { m: 3, ..good },
             Tile { m: 32, ..good },
-            Tile { share: 2, split: 1, ..good },
-            Tile { share: 8, ..good },
-            Tile { share: 8, split: 1, lanes: 16, ..good },
+            Tile { share: Share::Subgroup, ..good },
+            Tile { share: Share::Subgroup, split: 1, lanes: 16, ..good },
+            // 20 · 8 · 64 · 16 bytes.
+            Tile { share: Share::Workgroup, split: 64, m: 16, ..good },
         ];
         for tile in bad {
             assert!(!tile.is_legal(sharing, &limits), "{tile:?}");

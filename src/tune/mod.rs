@@ -208,6 +208,7 @@ impl Tuning {
 mod tests {
     use super::*;
     use crate::formats::F32;
+    use crate::ops::matmul::Share;
 
     #[test]
     fn classes_are_between_powers_of_two() {
@@ -224,8 +225,15 @@ mod tests {
 
     #[test]
     fn a_tile_owns_no_more_rows_than_there_are() {
-        let tile =
-            Tile { lanes: 64, split: 16, rows: 4, m: 16, share: 1, codes: false, staged: false };
+        let tile = Tile {
+            lanes: 64,
+            split: 16,
+            rows: 4,
+            m: 16,
+            share: Share::Lane,
+            codes: false,
+            staged: false,
+        };
         let tuning = store::tests::tuning("a", Some(tile), Rows::Some);
         let (f32, shape) = (F32, store::tests::SHAPE);
         assert_eq!(tuning.tile(f32, shape, 5).map(|t| t.m), Some(8));
@@ -236,8 +244,15 @@ mod tests {
 
     #[test]
     fn what_is_newer_replaces_its_class_only() {
-        let tile =
-            Tile { lanes: 64, split: 16, rows: 4, m: 1, share: 1, codes: false, staged: false };
+        let tile = Tile {
+            lanes: 64,
+            split: 16,
+            rows: 4,
+            m: 1,
+            share: Share::Lane,
+            codes: false,
+            staged: false,
+        };
         let mut tuning = store::tests::tuning("a", Some(tile), Rows::One);
         tuning.merge(store::tests::tuning("a", None, Rows::Many));
         assert_eq!(tuning.choices.len(), 2);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{DeviceKey, Tuning};
 
 /// The version of the form, which counts up when old text can no longer be read.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// Devices that are kept, the oldest going first.
 const MOST: usize = 32;
@@ -94,12 +94,19 @@ impl Store {
 pub(super) mod tests {
     use super::*;
     use crate::formats::F32;
-    use crate::ops::matmul::Tile;
+    use crate::ops::matmul::{Share, Tile};
     use crate::tune::{Choice, Class, Rows};
 
     pub(in crate::tune) const SHAPE: (usize, usize) = (576, 1536);
-    const TILE: Tile =
-        Tile { lanes: 32, split: 32, rows: 4, m: 1, share: 1, codes: true, staged: false };
+    const TILE: Tile = Tile {
+        lanes: 32,
+        split: 32,
+        rows: 4,
+        m: 1,
+        share: Share::Lane,
+        codes: true,
+        staged: false,
+    };
 
     pub(in crate::tune) fn tuning(adapter: &str, tile: Option<Tile>, rows: Rows) -> Tuning {
         let device = DeviceKey {

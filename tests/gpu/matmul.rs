@@ -4,7 +4,9 @@ use mantissa::Gpu;
 use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::{Caps, Class};
 use mantissa::ops::glu::{self, Activation};
-use mantissa::ops::matmul::{self, Fused, Output, Tile, record_tiled, reference, reference_by};
+use mantissa::ops::matmul::{
+    self, Fused, Output, Share, Tile, record_tiled, reference, reference_by,
+};
 use mantissa::ops::{Matrix, Placement, stride};
 use mantissa::tune;
 use pollster::block_on;
@@ -18,6 +20,7 @@ use crate::support::{
 pub fn trials() -> Vec<(String, Case)> {
     vec![
         case("tiles", tiles),
+        case("fetched", fetched),
         case("candidates", candidates),
         case("flags", flags),
         case("norms", norms),
@@ -225,10 +228,36 @@ fn tiles(gpu: &Gpu) -> Outcome {
             let codes = tile_m > 1;
             // x and W come from buffers and from texels, in each of four ways.
             let (staged, texels) = (lanes % 16 == 0, split > 2);
-            let tile = Tile { lanes, split, rows, m: tile_m, share: 1, codes, staged };
+            let tile = Tile { lanes, split, rows, m: tile_m, share: Share::Lane, codes, staged };
             let gpus = Shape::of(Caps::plain(Class::Gpu), q4_1, m, 261, 160);
             check(gpu, q4_1, Shape { tile, row_tile, texels, ..gpus })?;
         }
+    }
+    Ok(())
+}
+
+/// x by way of workgroup memory: chunks that do not fill the last round, rows of W and of x that do not
+/// fill a tile, a row that ends within a chunk, lanes that fetch nothing.
+fn fetched(gpu: &Gpu) -> Outcome {
+    let [q4_1, f32] = ["q4_1", "f32"].map(|name| formats::by_name(name).unwrap());
+    let all = [
+        ((64, 4), (4, 1), (1, 160, q4_1)),
+        ((64, 16), (4, 1), (2, 1056, f32)),
+        ((8, 1), (8, 2), (3, 70, f32)),
+        ((64, 4), (4, 16), (9, 160, q4_1)),
+        ((32, 2), (8, 8), (17, 97, f32)),
+        ((64, 1), (4, 16), (33, 96, q4_1)),
+    ];
+    for ((lanes, split), (rows, tile_m), (m, k, format)) in all {
+        let share = Share::Workgroup;
+        let tile = Tile { lanes, split, rows, m: tile_m, share, codes: m < 4, staged: false };
+        let shape = Shape { tile, ..Shape::of(Caps::plain(Class::Gpu), format, m, 135, k) };
+        check(gpu, format, Shape { bias: true, accumulate: true, ..shape })?;
+        if m <= 9 {
+            fused(gpu, format, Shape { n: 70, ..shape }, true, Some(Activation::Silu))?;
+        }
+        // By way of a texture.
+        check(gpu, format, Shape { tile: Tile { staged: true, ..tile }, ..shape })?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mantissa::formats::{self, F32};
 use mantissa::gpu::Gpu;
 use mantissa::model::SessionOptions;
-use mantissa::ops::matmul::Tile;
+use mantissa::ops::matmul::{Share, Tile};
 use mantissa::ops::{Matrix, Placement};
 use mantissa::tune::{Choice, Class, Options, Rows, Target, Tuning, candidates, measure};
 use pollster::block_on;
@@ -80,7 +80,8 @@ fn rows(choice: &Choice) -> usize {
 fn foreign(gpu: &Gpu) -> Outcome {
     let gpu = own_device(gpu)?;
     let class = Class::of(F32, (64, 64), 1);
-    let good = Tile { lanes: 8, split: 2, rows: 4, m: 1, share: 1, codes: false, staged: false };
+    let good =
+        Tile { lanes: 8, split: 2, rows: 4, m: 1, share: Share::Lane, codes: false, staged: false };
     let with = |tile| Tuning {
         choices: vec![Choice {
             class: class.clone(),

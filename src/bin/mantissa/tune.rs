@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use mantissa::Gpu;
+use mantissa::ops::matmul::Share;
 use mantissa::tune::file::{self, Loaded};
 use mantissa::tune::{Choice, DeviceKey, Options, Tuning};
 use serde::Serialize;
@@ -138,9 +139,14 @@ fn print(report: &Report<'_>) -> Result<()> {
 fn layout(choice: &Choice) -> String {
     let Some(tile) = choice.tile else { return "default".into() };
     let codes = if tile.codes { ", codes" } else { "" };
-    let share = if tile.share > 1 { ", x shared" } else { "" };
+    let share = match tile.share {
+        Share::Lane => "",
+        Share::Subgroup => ", x by subgroup",
+        Share::Workgroup => ", x by workgroup",
+    };
+    let staged = if tile.staged { ", x staged" } else { "" };
     format!(
-        "{} lanes, {} to a row, {}×{} each{share}{codes}",
+        "{} lanes, {} to a row, {}×{} each{share}{staged}{codes}",
         tile.lanes, tile.split, tile.rows, tile.m
     )
 }
