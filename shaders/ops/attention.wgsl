@@ -12,7 +12,8 @@
 // through lib/q_subgroup.wgsl or lib/q_direct.wgsl.
 //
 // A step may have several sequences, each with rows of its own and its own part of the cache; a
-// workgroup's queries are of one sequence.
+// workgroup's queries are of one sequence. Loops with much in them end where they are left, as in
+// ops/matmul.wgsl.
 
 override LANES: u32 = 64u;
 override TILE_Q: u32 = 8u;
@@ -176,72 +177,94 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     begin_q();
     begin_tiles(lane);
 
-    for (var at = begin; at < end; at += tile) {
-        let keys = vec4<u32>(at + lane) + vec4<u32>(0u, 1u, 2u, 3u) * LANES;
-        let safe = first_row + min(keys, vec4<u32>(end - 1u));
-        var scores: array<vec4<f32>, MAX_TILE_Q>;
-        for (var m = 0u; m < TILE_Q; m++) {
-            scores[m] = vec4<f32>();
-        }
-        for (var c = 0u; 4u * c < SLICES; c++) {
-            let b0 = k_load_block(safe.x, c);
-            let b1 = k_load_block(safe.y, c);
-            let b2 = k_load_block(safe.z, c);
-            let b3 = k_load_block(safe.w, c);
-            var chunk: array<QChunk, MAX_TILE_Q>;
+    if begin < end {
+        var at = begin;
+        loop {
+            let keys = vec4<u32>(at + lane) + vec4<u32>(0u, 1u, 2u, 3u) * LANES;
+            let safe = first_row + min(keys, vec4<u32>(end - 1u));
+            var scores: array<vec4<f32>, MAX_TILE_Q>;
             for (var m = 0u; m < TILE_Q; m++) {
-                chunk[m] = load_q_chunk(q_at[m], c);
+                scores[m] = vec4<f32>();
             }
-            for (var g = 0u; g < min(4u, SLICES - 4u * c); g++) {
-                let w0 = k_decode8(b0, g);
-                let w1 = k_decode8(b1, g);
-                let w2 = k_decode8(b2, g);
-                let w3 = k_decode8(b3, g);
+            var c = 0u;
+            loop {
+                let b0 = k_load_block(safe.x, c);
+                let b1 = k_load_block(safe.y, c);
+                let b2 = k_load_block(safe.z, c);
+                let b3 = k_load_block(safe.w, c);
+                var chunk: array<QChunk, MAX_TILE_Q>;
                 for (var m = 0u; m < TILE_Q; m++) {
-                    let front = q_vec4(chunk[m], c, 2u * g);
-                    let back = q_vec4(chunk[m], c, 2u * g + 1u);
-                    let s = scores[m];
-                    scores[m] = vec4<f32>(
-                        dot8(s.x, w0, front, back), dot8(s.y, w1, front, back),
-                        dot8(s.z, w2, front, back), dot8(s.w, w3, front, back));
+                    chunk[m] = load_q_chunk(q_at[m], c);
+                }
+                var g = 0u;
+                loop {
+                    let w0 = k_decode8(b0, g);
+                    let w1 = k_decode8(b1, g);
+                    let w2 = k_decode8(b2, g);
+                    let w3 = k_decode8(b3, g);
+                    for (var m = 0u; m < TILE_Q; m++) {
+                        let front = q_vec4(chunk[m], c, 2u * g);
+                        let back = q_vec4(chunk[m], c, 2u * g + 1u);
+                        let s = scores[m];
+                        scores[m] = vec4<f32>(
+                            dot8(s.x, w0, front, back), dot8(s.y, w1, front, back),
+                            dot8(s.z, w2, front, back), dot8(s.w, w3, front, back));
+                    }
+                    g++;
+                    if g == min(4u, SLICES - 4u * c) {
+                        break;
+                    }
+                }
+                c++;
+                if 4u * c >= SLICES {
+                    break;
                 }
             }
-        }
-        var exponents: array<vec4<f32>, MAX_TILE_Q>;
-        for (var m = 0u; m < TILE_Q; m++) {
-            let p = weigh(scores[m], query(sequence, kv_head, first_query + m), keys);
-            scores[m] = p.v;
-            exponents[m] = p.e;
-            tell_top(m, largest(p.e));
-        }
-        meet();
-        for (var m = 0u; m < TILE_Q; m++) {
-            let e = top_of(m, top[m], largest(exponents[m]));
-            scores[m] *= exp2_int4(exponents[m] - e);
-            tell_weights(m, lane, scores[m]);
-            let shrink = exp2_int(top[m] - e);
-            total[m] *= shrink;
-            lo[m] *= shrink;
-            hi[m] *= shrink;
-            top[m] = e;
-        }
-        meet();
-        // All lanes go through this loop together, those with nothing to add, too.
-        let last = min(LANES, end - at);
-        for (var first = 0u; first < last; first += teams) {
-            let j = min(first + team, LANES - 1u);
-            let rows = first_row + min(vec4<u32>(at + j) + vec4<u32>(0u, 1u, 2u, 3u) * LANES, vec4<u32>(end - 1u));
-            let w0 = v_decode8(v_load_block(rows.x, slice / 4u), slice % 4u);
-            let w1 = v_decode8(v_load_block(rows.y, slice / 4u), slice % 4u);
-            let w2 = v_decode8(v_load_block(rows.z, slice / 4u), slice % 4u);
-            let w3 = v_decode8(v_load_block(rows.w, slice / 4u), slice % 4u);
+            var exponents: array<vec4<f32>, MAX_TILE_Q>;
             for (var m = 0u; m < TILE_Q; m++) {
-                let p = select(vec4<f32>(), weights_of(m, j, scores[m]), first + team < last);
-                lo[m] = fma(w3.lo, vec4<f32>(p.w), fma(w2.lo, vec4<f32>(p.z),
-                    fma(w1.lo, vec4<f32>(p.y), fma(w0.lo, vec4<f32>(p.x), lo[m]))));
-                hi[m] = fma(w3.hi, vec4<f32>(p.w), fma(w2.hi, vec4<f32>(p.z),
-                    fma(w1.hi, vec4<f32>(p.y), fma(w0.hi, vec4<f32>(p.x), hi[m]))));
-                total[m] += p;
+                let p = weigh(scores[m], query(sequence, kv_head, first_query + m), keys);
+                scores[m] = p.v;
+                exponents[m] = p.e;
+                tell_top(m, largest(p.e));
+            }
+            meet();
+            for (var m = 0u; m < TILE_Q; m++) {
+                let e = top_of(m, top[m], largest(exponents[m]));
+                scores[m] *= exp2_int4(exponents[m] - e);
+                tell_weights(m, lane, scores[m]);
+                let shrink = exp2_int(top[m] - e);
+                total[m] *= shrink;
+                lo[m] *= shrink;
+                hi[m] *= shrink;
+                top[m] = e;
+            }
+            meet();
+            // All lanes go through this loop together, those with nothing to add, too.
+            let last = min(LANES, end - at);
+            var first = 0u;
+            loop {
+                let j = min(first + team, LANES - 1u);
+                let rows = first_row + min(vec4<u32>(at + j) + vec4<u32>(0u, 1u, 2u, 3u) * LANES, vec4<u32>(end - 1u));
+                let w0 = v_decode8(v_load_block(rows.x, slice / 4u), slice % 4u);
+                let w1 = v_decode8(v_load_block(rows.y, slice / 4u), slice % 4u);
+                let w2 = v_decode8(v_load_block(rows.z, slice / 4u), slice % 4u);
+                let w3 = v_decode8(v_load_block(rows.w, slice / 4u), slice % 4u);
+                for (var m = 0u; m < TILE_Q; m++) {
+                    let p = select(vec4<f32>(), weights_of(m, j, scores[m]), first + team < last);
+                    lo[m] = fma(w3.lo, vec4<f32>(p.w), fma(w2.lo, vec4<f32>(p.z),
+                        fma(w1.lo, vec4<f32>(p.y), fma(w0.lo, vec4<f32>(p.x), lo[m]))));
+                    hi[m] = fma(w3.hi, vec4<f32>(p.w), fma(w2.hi, vec4<f32>(p.z),
+                        fma(w1.hi, vec4<f32>(p.y), fma(w0.hi, vec4<f32>(p.x), hi[m]))));
+                    total[m] += p;
+                }
+                first += teams;
+                if first >= last {
+                    break;
+                }
+            }
+            at += tile;
+            if at >= end {
+                break;
             }
         }
     }

@@ -4,11 +4,12 @@
 // once and decoded eight weights at a time in registers, for every row of x. TILE_M = 1 is the GEMV
 // of decoding; larger tiles are prefill. SPLIT lanes share the same rows, each taking every SPLIT-th
 // chunk, and add up in a fixed order: 1 where lanes are few (a CPU), more where they are many.
-// Weights lie where lib/weights_buffer.wgsl or lib/weights_texels.wgsl says, x where lib/x_buffer.wgsl or
-// lib/x_texels.wgsl does; its values come through lib/x_direct.wgsl, lib/x_subgroup.wgsl or
+// Weights lie where lib/weights_*.wgsl says (a buffer, a texture), x where lib/x_buffer.wgsl,
+// lib/x_sampled.wgsl or lib/x_stored.wgsl does; its values come through lib/x_direct.wgsl, lib/x_subgroup.wgsl or
 // lib/x_memory.wgsl, and the sums go out through lib/way_out.wgsl.
 //
-// All of a lane's state has constant indices and so lies in registers; hence the written-out tiles.
+// All of a lane's state has constant indices and so lies in registers; hence the written-out tiles. Loops
+// end where they are left: lavapipe runs what stands behind a condition once more for no lane.
 
 override LANES: u32 = 64u;
 override SPLIT: u32 = 16u;
@@ -261,6 +262,10 @@ fn store_quad(q: Quad, m: u32, row: u32, lane: u32) {
     }
 }
 
+fn eight(q: ptr<function, Quad>, b: array<Block, 8>, c: u32, g: u32) {
+    step_quad(q, factors_of_rows(b, g), c, g);
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     begin_x();
@@ -270,7 +275,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var q1 = new_quad(m + 4u);
     var q2 = new_quad(m + 8u);
     var q3 = new_quad(m + 12u);
-    for (var at = 0u; at < params.chunks; at += SPLIT) {
+    var at = 0u;
+    loop {
         fetch_x(m, at, lane);
         let c = at + first_chunk(lane);
         if SPLIT == 1u || c < params.chunks {
@@ -283,15 +289,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 begin_quad(&q3, c);
             }
             let b = load_rows(row, c);
-            for (var g = 0u; g < 4u; g++) {
-                let w = factors_of_rows(b, g);
-                step_quad(&q0, w, c, g);
-                if TILE_M > 4u {
-                    step_quad(&q1, w, c, g);
-                }
-                if TILE_M > 8u {
-                    step_quad(&q2, w, c, g);
-                    step_quad(&q3, w, c, g);
+            // Written out for one row of x, so that words of a block are chosen by the compiler.
+            if TILE_M == 1u {
+                eight(&q0, b, c, 0u);
+                eight(&q0, b, c, 1u);
+                eight(&q0, b, c, 2u);
+                eight(&q0, b, c, 3u);
+            } else {
+                var g = 0u;
+                loop {
+                    let w = factors_of_rows(b, g);
+                    step_quad(&q0, w, c, g);
+                    if TILE_M > 4u {
+                        step_quad(&q1, w, c, g);
+                    }
+                    if TILE_M > 8u {
+                        step_quad(&q2, w, c, g);
+                        step_quad(&q3, w, c, g);
+                    }
+                    g++;
+                    if g == 4u {
+                        break;
+                    }
                 }
             }
             if CODES {
@@ -318,6 +337,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                     end_quad(&q3, scale, offset);
                 }
             }
+        }
+        at += SPLIT;
+        if at >= params.chunks {
+            break;
         }
     }
     store_quad(q0, m, row, lane);
