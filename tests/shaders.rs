@@ -124,10 +124,10 @@ fn bindings_are_what_the_operation_says() {
         let found: Vec<_> = found.into_iter().map(|(b, n, s)| (b.group, b.binding, n, s)).collect();
 
         // A part that takes a binding from a texture is named after it.
-        let textures = kernel
-            .parts
-            .iter()
-            .filter_map(|part| part.path.strip_prefix("lib/")?.strip_suffix("_texels.wgsl"));
+        let textures = kernel.parts.iter().filter_map(|part| {
+            let name = part.path.strip_prefix("lib/")?.strip_suffix(".wgsl")?;
+            name.strip_suffix("_sampled").or(name.strip_suffix("_stored"))
+        });
         let textures: Vec<_> = textures.collect();
         let space = |binding: &Binding| match binding.access {
             _ if textures.contains(&binding.name) => AddressSpace::Handle,

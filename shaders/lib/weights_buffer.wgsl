@@ -1,4 +1,5 @@
-// Packed weights in a storage buffer; the other form is lib/weights_texels.wgsl.
+// Packed weights in a storage buffer; the other forms are lib/weights_sampled.wgsl and
+// lib/weights_stored.wgsl.
 
 @group(0) @binding(1) var<storage, read> weights: array<vec4<u32>>;
 

@@ -1,5 +1,6 @@
-// Packed weights in a texture, rows of 1024 texels (src/gpu/texels.rs): CPU drivers load a texel for all
-// lanes in a few vector instructions, and a word of a buffer in a loop over lanes.
+// Packed weights in a texture, rows of 1024 texels (src/gpu/texels.rs), read as a sampler reads it, where
+// that is how a CPU's driver loads a vec4 fastest; the other forms are lib/weights_stored.wgsl and
+// lib/weights_buffer.wgsl.
 
 @group(0) @binding(1) var weights: texture_2d<u32>;
 

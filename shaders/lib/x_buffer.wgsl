@@ -1,4 +1,4 @@
-// x in a storage buffer; the other form is lib/x_texels.wgsl.
+// x in a storage buffer; the other forms are lib/x_sampled.wgsl and lib/x_stored.wgsl.
 
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 

@@ -1,4 +1,4 @@
-// x in a texture, as ops/stage.wgsl leaves it, for the reason that lib/weights_texels.wgsl has.
+// x in a texture, as ops/stage.wgsl leaves it, for the reason that lib/weights_sampled.wgsl has.
 
 @group(0) @binding(2) var x: texture_2d<f32>;
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::adapter::{self, Class, GpuOptions, Without};
 use super::pipeline::{Pipeline, PipelineKey};
 use super::scope::{Scope, to_error};
+use super::texels::Fetch;
 use crate::error::{Error, Result};
 use crate::platform::{self, BoxFuture, Pace};
 use crate::tune::{DeviceKey, Tuning};
@@ -25,6 +26,8 @@ pub struct Caps {
     pub even_subgroups: bool,
     /// The kind of machine behind the device.
     pub class: Class,
+    /// How kernels read texels.
+    pub fetch: Fetch,
 }
 
 /// How lanes share what all of them need.
@@ -39,7 +42,14 @@ pub struct Sharing {
 impl Caps {
     /// A machine of this class that can do nothing more.
     pub const fn plain(class: Class) -> Self {
-        Self { f16: false, subgroups: false, subgroup: 0, even_subgroups: false, class }
+        Self {
+            f16: false,
+            subgroups: false,
+            subgroup: 0,
+            even_subgroups: false,
+            class,
+            fetch: Fetch::Sampled,
+        }
     }
 
     /// What its subgroups allow.
@@ -356,6 +366,7 @@ fn caps(device: &wgpu::Device, without: Without) -> Caps {
         subgroup,
         even_subgroups: subgroup > 0 && subgroup == info.subgroup_min_size,
         class: if cpu { Class::Software } else { Class::Gpu },
+        fetch: Fetch::of(&info),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::device::{Caps, Gpu};
 use super::link::{Linked, Part, instantiate, part};
-use super::texels::Texel;
+use super::texels::{Fetch, Texel};
 use crate::error::{Error, Result};
 use crate::formats::{FormatRef, RowScale};
 use crate::platform;
@@ -116,7 +116,7 @@ pub struct Variant {
     /// Parts chosen among several with the same names.
     pub parts: Vec<Part>,
     /// Bindings that are textures here, which the chosen parts declare as such.
-    pub textures: Vec<(&'static str, Texel)>,
+    pub textures: Vec<(&'static str, Texel, Fetch)>,
 }
 
 impl Variant {
@@ -137,10 +137,16 @@ impl Variant {
         self
     }
 
-    /// The same, by way of a part that declares this binding as a texture.
-    pub fn with_texels(mut self, part: Part, binding: &'static str, texel: Texel) -> Self {
-        self.parts.push(part);
-        self.textures.push((binding, texel));
+    /// The same, by way of the part that declares this binding as a texture: of a sampled one and of one
+    /// in storage, that which is to be read so ([`Caps::fetch`]).
+    pub fn with_texels(
+        mut self,
+        parts: [Part; 2],
+        fetch: Fetch,
+        (binding, texel): (&'static str, Texel),
+    ) -> Self {
+        self.parts.push(fetch.part(parts));
+        self.textures.push((binding, texel, fetch));
         self
     }
 
@@ -169,7 +175,7 @@ pub(super) struct PipelineKey {
     caps: Caps,
     constants: Vec<(Cow<'static, str>, u64)>,
     parts: Vec<&'static str>,
-    textures: Vec<(&'static str, Texel)>,
+    textures: Vec<(&'static str, Texel, Fetch)>,
 }
 
 /// A compute pipeline with its bind group layout.
@@ -314,10 +320,10 @@ fn bind_group_layout(
     let buffer =
         |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
     let ty = |binding: &Binding| {
-        let texture = variant.textures.iter().find(|(name, _)| *name == binding.name);
+        let texture = variant.textures.iter().find(|(name, ..)| *name == binding.name);
         match (binding.access, texture) {
             (Access::Texels(texel), _) => texel.write(),
-            (_, Some((_, texel))) => texel.read(),
+            (_, Some((_, texel, fetch))) => texel.read(*fetch),
             (Access::Read, None) => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
             (Access::Write, None) => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
             (Access::Uniform, None) => buffer(wgpu::BufferBindingType::Uniform),

@@ -2,13 +2,13 @@
 //! and a gated activation on the way out.
 
 use super::glu::{ACTIVATION, Activation};
-use super::matrix::{WORDS, decode_f64, has_tail};
+use super::matrix::{IN_TEXELS, WORDS, decode_f64, has_tail};
 use super::{EXTEXP, Matrix, check_loop, stage, stride};
 use crate::error::{Error, Result};
 use crate::formats::{self, CHUNK, FormatRef};
 use crate::gpu::{
-    Access, Bind, Binding, Bound, Buffer, Caps, Class, Gpu, Grid, Op, Part, PlanBuilder, Sharing,
-    Texel, Variant, params, part,
+    Access, Bind, Binding, Bound, Buffer, Caps, Class, Fetch, Gpu, Grid, Op, Part, PlanBuilder,
+    Sharing, Texel, Variant, params, part,
 };
 
 params! {
@@ -59,14 +59,19 @@ const X_MEMORY: Part = part!("lib/x_memory.wgsl");
 
 /// Where x is.
 const X_BUFFER: Part = part!("lib/x_buffer.wgsl");
-const X_TEXELS: Part = part!("lib/x_texels.wgsl");
+const X_TEXELS: [Part; 2] = [part!("lib/x_sampled.wgsl"), part!("lib/x_stored.wgsl")];
 
-/// The parts that variants of the operation choose, for a test of them all.
+/// The parts that variants of the operation choose, for a test of them all: x may be in a buffer
+/// wherever the weights are, and is in texels where they are.
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
     let subgroup = caps.subgroups.then_some(X_SUBGROUP);
-    let of_x = [X_DIRECT, X_MEMORY].into_iter().chain(subgroup);
-    let read_by = of_x.flat_map(|x| [X_BUFFER, X_TEXELS].map(|place| [x, place]));
-    read_by.flat_map(|x| WORDS.map(|words| [&x[..], &[words]].concat())).collect()
+    let ways = [X_DIRECT, X_MEMORY].into_iter().chain(subgroup);
+    let places = WORDS.into_iter().map(|words| (X_BUFFER, words));
+    let places: Vec<_> = places.chain(X_TEXELS.into_iter().zip(IN_TEXELS)).collect();
+    ways.flat_map(|way| {
+        places.iter().map(move |&(x, words)| vec![way, x, words]).collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 /// Who loads values of x for each other.
@@ -176,14 +181,14 @@ impl Tile {
         self.lanes / self.split * self.rows
     }
 
-    fn variant(&self) -> Variant {
+    fn variant(&self, fetch: Fetch) -> Variant {
         let part = match self.share {
             Share::Lane => X_DIRECT,
             Share::Subgroup => X_SUBGROUP,
             Share::Workgroup => X_MEMORY,
         };
         let place = |variant: Variant| match self.staged {
-            true => variant.with_texels(X_TEXELS, "x", Texel::Float),
+            true => variant.with_texels(X_TEXELS, fetch, ("x", Texel::Float)),
             false => variant.with(&[X_BUFFER]),
         };
         let constants = [
@@ -293,7 +298,8 @@ pub fn record_tiled(
     }
     let tile = Tile { staged, ..tile };
     let (norm, x_row) = if staged { (None, 0) } else { (fused.norm, x_row) };
-    let variant = variant(&tile, w, Fused { norm, ..fused }, out.accumulate);
+    let fetch = plan.gpu().caps().fetch;
+    let variant = variant((&tile, fetch), w, Fused { norm, ..fused }, out.accumulate);
     let (gain, eps) = norm.unwrap_or((x, 0.0));
     let from: &dyn Bind = if staged { &Bound::Scratch } else { x };
     for shard in &w.shards {
@@ -311,12 +317,23 @@ pub fn record_tiled(
         };
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, m)?;
         let buffers: [&dyn Bind; 5] = [&shard.words, from, gain, fused.bias.unwrap_or(x), out.y];
-        plan.dispatch(&OP, shard.words.read_by(variant.clone()), &params, &buffers, grid)?;
+        plan.dispatch(
+            &OP,
+            shard.words.read_by(plan.gpu(), variant.clone()),
+            &params,
+            &buffers,
+            grid,
+        )?;
     }
     Ok(())
 }
 
-fn variant(tile: &Tile, w: &Matrix, fused: Fused<'_>, accumulate: bool) -> Variant {
+fn variant(
+    (tile, fetch): (&Tile, Fetch),
+    w: &Matrix,
+    fused: Fused<'_>,
+    accumulate: bool,
+) -> Variant {
     let normed = fused.norm.is_some();
     let constants = [
         ("TAIL", flag(has_tail(w.cols))),
@@ -325,7 +342,7 @@ fn variant(tile: &Tile, w: &Matrix, fused: Fused<'_>, accumulate: bool) -> Varia
         // As many rows as a lane owns lie side by side in memory.
         ("NEIGHBOURS", if w.tile.is_multiple_of(tile.rows) { tile.rows as f64 } else { 1.0 }),
     ];
-    let variant = tile.variant().and(&constants);
+    let variant = tile.variant(fetch).and(&constants);
     let squares = tile.fetched().max(1) as f64;
     let squared = normed && tile.share == Share::Workgroup;
     let variant = if squared { variant.and(&[("SQUARES", squares)]) } else { variant };

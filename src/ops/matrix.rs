@@ -43,10 +43,11 @@ pub enum Words {
 
 /// How kernels that read packed weights find their words.
 const IN_BUFFER: Part = part!("lib/weights_buffer.wgsl");
-const IN_TEXELS: Part = part!("lib/weights_texels.wgsl");
+pub(super) const IN_TEXELS: [Part; 2] =
+    [part!("lib/weights_sampled.wgsl"), part!("lib/weights_stored.wgsl")];
 
-/// Both ways, for a test of them all.
-pub const WORDS: [Part; 2] = [IN_BUFFER, IN_TEXELS];
+/// All ways, for a test of them all.
+pub const WORDS: [Part; 3] = [IN_BUFFER, IN_TEXELS[0], IN_TEXELS[1]];
 
 impl Words {
     async fn upload(gpu: &Gpu, name: &str, words: &[u32], texels: bool) -> Result<Self> {
@@ -91,10 +92,12 @@ impl Words {
     }
 
     /// A variant of a kernel that reads them, at binding `weights`.
-    pub(super) fn read_by(&self, variant: Variant) -> Variant {
+    pub(super) fn read_by(&self, gpu: &Gpu, variant: Variant) -> Variant {
         match self {
             Self::Buffer(_) => variant.with(&[IN_BUFFER]),
-            Self::Texels(_) => variant.with_texels(IN_TEXELS, "weights", Texel::Uint),
+            Self::Texels(_) => {
+                variant.with_texels(IN_TEXELS, gpu.caps().fetch, ("weights", Texel::Uint))
+            }
         }
     }
 }

@@ -232,6 +232,11 @@ pub(crate) fn enable_directives(caps: Caps) -> String {
     if caps.f16 { "enable f16;\n".into() } else { String::new() }
 }
 
+/// Whether kernels can read storage textures: naga's can.
+pub(crate) fn reads_storage_textures() -> bool {
+    true
+}
+
 /// A shader module of ours: bounds are checked, but no counter is added to every loop, which the
 /// inner loops of a matrix multiplication would pay for.
 pub(crate) fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> wgpu::ShaderModule {

@@ -57,3 +57,8 @@ export function compile(create) {
 export function give(pipeline) {
   given = pipeline;
 }
+
+/** Whether WGSL has storage textures that kernels read. */
+export function readsStorageTextures() {
+  return navigator.gpu?.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false;
+}

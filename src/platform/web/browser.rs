@@ -8,4 +8,6 @@ extern "C" {
     pub(super) fn tick() -> Promise;
     pub(super) fn compile(create: &mut dyn FnMut()) -> Promise;
     pub(super) fn give(pipeline: &JsValue);
+    #[wasm_bindgen(js_name = readsStorageTextures)]
+    pub(super) fn reads_storage_textures() -> bool;
 }

@@ -72,6 +72,11 @@ pub(crate) fn enable_directives(caps: Caps) -> String {
     text
 }
 
+/// Whether the browser's WGSL lets kernels read storage textures, which the first version did not.
+pub(crate) fn reads_storage_textures() -> bool {
+    browser::reads_storage_textures()
+}
+
 /// A shader module of ours.
 pub(crate) fn shader_module(device: &wgpu::Device, label: &str, text: &str) -> wgpu::ShaderModule {
     device.create_shader_module(wgpu::ShaderModuleDescriptor {
