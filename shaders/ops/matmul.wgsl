@@ -22,6 +22,9 @@ override TAIL: bool = false;
 // Whether to multiply with the format's codes, and with their scale and offset once per chunk:
 // Σ (d·q + o)·x = d·Σ q·x + o·Σ x.
 override CODES: bool = false;
+// Whether a chunk's eights are written out, not a loop, for a single row of x: the compiler then chooses the
+// words of a block.
+override WRITTEN_OUT: bool = false;
 // RMSNorm on the way in: x[m, k]·gain[k] / sqrt(mean(x[m, :]²) + eps), whose last factor waits for
 // the sum.
 override NORM: bool = false;
@@ -289,8 +292,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 begin_quad(&q3, c);
             }
             let b = load_rows(row, c);
-            // Written out for one row of x, so that words of a block are chosen by the compiler.
-            if TILE_M == 1u {
+            if WRITTEN_OUT {
                 eight(&q0, b, c, 0u);
                 eight(&q0, b, c, 1u);
                 eight(&q0, b, c, 2u);

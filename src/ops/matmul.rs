@@ -166,7 +166,10 @@ impl Tile {
                 let rows = if m == 1 || share == Share::Lane { wide } else { 4 };
                 // What it saves grows with the weights, and a launch costs as much for few of them.
                 let staged = m > 1 || n.saturating_mul(k) >= STAGED;
-                Self { lanes, rows, m: most(8), share, staged, ..tile }
+                // Sixteen rows of x take an eighth less than twice eight, if few of them are padding;
+                // the kernel takes longer to compile.
+                let tile_m = if by_subgroup && m >= 64 { 16 } else { 8 };
+                Self { lanes, rows, m: most(tile_m), share, staged, ..tile }
             }
         }
     }
@@ -298,8 +301,8 @@ pub fn record_tiled(
     }
     let tile = Tile { staged, ..tile };
     let (norm, x_row) = if staged { (None, 0) } else { (fused.norm, x_row) };
-    let fetch = plan.gpu().caps().fetch;
-    let variant = variant((&tile, fetch), w, Fused { norm, ..fused }, out.accumulate);
+    let caps = plan.gpu().caps();
+    let variant = variant((&tile, caps), w, Fused { norm, ..fused }, out.accumulate);
     let (gain, eps) = norm.unwrap_or((x, 0.0));
     let from: &dyn Bind = if staged { &Bound::Scratch } else { x };
     for shard in &w.shards {
@@ -328,21 +331,17 @@ pub fn record_tiled(
     Ok(())
 }
 
-fn variant(
-    (tile, fetch): (&Tile, Fetch),
-    w: &Matrix,
-    fused: Fused<'_>,
-    accumulate: bool,
-) -> Variant {
+fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, accumulate: bool) -> Variant {
     let normed = fused.norm.is_some();
     let constants = [
         ("TAIL", flag(has_tail(w.cols))),
         ("CODES", flag(tile.uses_codes(w.format))),
+        ("WRITTEN_OUT", flag(writes_out(tile, caps))),
         ("NORM", flag(normed)),
         // As many rows as a lane owns lie side by side in memory.
         ("NEIGHBOURS", if w.tile.is_multiple_of(tile.rows) { tile.rows as f64 } else { 1.0 }),
     ];
-    let variant = tile.variant(fetch).and(&constants);
+    let variant = tile.variant(caps.fetch).and(&constants);
     let squares = tile.fetched().max(1) as f64;
     let squared = normed && tile.share == Share::Workgroup;
     let variant = if squared { variant.and(&[("SQUARES", squares)]) } else { variant };
@@ -364,6 +363,12 @@ pub(super) fn way_out(
         ("ROW_TILE", w.tile as f64),
         ("EXACT", 0.0),
     ])
+}
+
+/// Whether a loop over eights is worth writing out: on lavapipe, for a row of x. SwiftShader gains nothing,
+/// and a GPU's compiler sees to it.
+fn writes_out(tile: &Tile, caps: Caps) -> bool {
+    tile.m == 1 && caps.class == Class::Software && caps.fetch == Fetch::Stored
 }
 
 fn flag(on: bool) -> f64 {
