@@ -336,7 +336,7 @@ fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, accumulate
     let constants = [
         ("TAIL", flag(has_tail(w.cols))),
         ("CODES", flag(tile.uses_codes(w.format))),
-        ("WRITTEN_OUT", flag(writes_out(tile, caps))),
+        ("WRITTEN_OUT", flag(writes_out(tile, caps, w.format))),
         ("NORM", flag(normed)),
         // As many rows as a lane owns lie side by side in memory.
         ("NEIGHBOURS", if w.tile.is_multiple_of(tile.rows) { tile.rows as f64 } else { 1.0 }),
@@ -366,9 +366,12 @@ pub(super) fn way_out(
 }
 
 /// Whether a loop over eights is worth writing out: on lavapipe, for a row of x. SwiftShader gains nothing,
-/// and a GPU's compiler sees to it.
-fn writes_out(tile: &Tile, caps: Caps) -> bool {
-    tile.m == 1 && caps.class == Class::Software && caps.fetch == Fetch::Stored
+/// and a GPU's compiler sees to it; four times a decoder that is long takes a minute to compile.
+fn writes_out(tile: &Tile, caps: Caps, format: FormatRef) -> bool {
+    tile.m == 1
+        && format.has_codes()
+        && caps.class == Class::Software
+        && caps.fetch == Fetch::Stored
 }
 
 fn flag(on: bool) -> f64 {

@@ -177,8 +177,13 @@ pub(super) mod tests {
         for text in bad {
             assert!(matches!(Store::from_json(&text), Err(StoreError::Json(_))), "{text}");
         }
-        let newer = good.replacen("\"form\": 1", "\"form\": 2", 1);
-        assert!(matches!(Store::from_json(&newer), Err(StoreError::Form { found: 2 })));
+        for other in [FORM - 1, FORM + 1] {
+            let text =
+                good.replacen(&format!("\"form\": {FORM}"), &format!("\"form\": {other}"), 1);
+            assert!(
+                matches!(Store::from_json(&text), Err(StoreError::Form { found }) if found == other)
+            );
+        }
     }
 
     #[test]

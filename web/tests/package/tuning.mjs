@@ -47,7 +47,7 @@ export function tuning(context) {
     for (const { tokenIds } of [first, second]) assert.deepEqual(tokenIds, plain.tokenIds);
 
     // What is no tuning is not used, and replaced.
-    for (const text of ['', '{"form":1,"devices":[{}]}', '{"form":99}', '\u0000']) {
+    for (const text of ['', '{"form":2,"devices":[{}]}', '{"form":99}', '\u0000']) {
       await page.evaluate(async (text) => {
         const cache = await caches.open('mantissa-tuning');
         for (const { url } of await kept()) await cache.put(url, new Response(text));
