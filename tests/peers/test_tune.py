@@ -71,8 +71,9 @@ def test_a_choice_is_used_and_changes_no_answer(mantissa, small, lavapipe, cache
         assert answer(mantissa, small, lavapipe, env)[0] == want, broken
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"form": 1, "devices": []}', '{"form": 99, "devices": []}', "\0" * 100],
-                         ids=["empty", "cut", "list", "newer", "zeros"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"form": 1, "devices": []}',
+                                  '{"form": 99, "devices": []}', "\0" * 100],
+                         ids=["empty", "cut", "list", "older", "newer", "zeros"])
 def test_a_file_that_is_no_store_is_set_aside(mantissa, small, lavapipe, cache, text):
     env, file = cache
     file.write_text(text)
