@@ -1,6 +1,7 @@
 // The chunks of x that a workgroup needs, fetched by all its lanes together into workgroup memory: a
 // GPU's lanes then read neighbouring vec4s of x once, and pass them round without going by way of a
-// cache. For many rows of x; the other forms are lib/x_direct.wgsl and lib/x_subgroup.wgsl.
+// cache. For many rows of x; the other forms are lib/x_direct.wgsl and lib/x_subgroup.wgsl. Lanes count for
+// themselves (lib/x_alone.wgsl).
 
 struct XChunk { first: u32, squares: f32 }
 
@@ -12,12 +13,6 @@ override SQUARES: u32 = 1u;
 // Vec4 i of row r in chunk s at (8·r + i)·SPLIT + s, so that lanes on different chunks read side by side.
 var<workgroup> fetched: array<vec4<f32>, FETCHED>;
 var<workgroup> squared: array<f32, SQUARES>;
-
-fn begin_x() {}
-
-fn first_chunk(lane: u32) -> u32 {
-    return lane % SPLIT;
-}
 
 // All lanes come here together, before they go through chunks at .. at + SPLIT.
 fn fetch_x(m: u32, at: u32, lane: u32) {
@@ -48,17 +43,4 @@ fn x_vec4(x: XChunk, m: u32, c: u32, i: u32) -> X {
         return X(fetched[at], squared[at]);
     }
     return X(fetched[at], 0.0);
-}
-
-fn share_sum(own: f32) -> f32 {
-    return own;
-}
-
-fn chunk_total(x: XChunk, seen: f32) -> f32 {
-    return seen;
-}
-
-fn part_total(lo: vec4<f32>, hi: vec4<f32>) -> f32 {
-    let v = lo + hi;
-    return v.x + v.y + v.z + v.w;
 }

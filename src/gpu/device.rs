@@ -379,6 +379,7 @@ fn check_limits(has: &wgpu::Limits) -> Result<()> {
     }
     let checks = check!(
         max_storage_buffers_per_shader_stage,
+        max_storage_textures_per_shader_stage,
         max_storage_buffer_binding_size,
         max_uniform_buffer_binding_size,
         max_bindings_per_bind_group,

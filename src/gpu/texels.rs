@@ -178,6 +178,11 @@ impl Texels {
         self.0.bytes
     }
 
+    /// How kernels of its device read it.
+    pub(crate) fn fetch(&self) -> Fetch {
+        self.0.gpu.caps().fetch
+    }
+
     pub(super) fn view(&self) -> &wgpu::TextureView {
         &self.0.view
     }

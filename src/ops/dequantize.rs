@@ -85,7 +85,7 @@ fn record_shards(
             ("GATHER", u8::from(gather.is_some()).into()),
             ("ROW_TILE", w.tile as f64),
         ]);
-        let variant = shard.words.read_by(plan.gpu(), variant.packed(w.format));
+        let variant = shard.words.read_by(variant.packed(w.format));
         let ids: &dyn Bind = gather.map_or(&Bound::Nothing, |(ids, _)| ids);
         plan.dispatch(&OP, variant, &params, &[&shard.words, ids, y], workgroups(&params))?;
     }

@@ -53,9 +53,9 @@ pub static OP: Op = Op {
 pub(super) const WAY_OUT: Part = part!("lib/way_out.wgsl");
 
 /// How lanes come by their values of x.
-const X_DIRECT: Part = part!("lib/x_direct.wgsl");
-const X_SUBGROUP: Part = part!("lib/x_subgroup.wgsl");
-const X_MEMORY: Part = part!("lib/x_memory.wgsl");
+const X_DIRECT: &[Part] = &[part!("lib/x_alone.wgsl"), part!("lib/x_direct.wgsl")];
+const X_MEMORY: &[Part] = &[part!("lib/x_alone.wgsl"), part!("lib/x_memory.wgsl")];
+const X_SUBGROUP: &[Part] = &[part!("lib/x_subgroup.wgsl")];
 
 /// Where x is.
 const X_BUFFER: Part = part!("lib/x_buffer.wgsl");
@@ -66,12 +66,9 @@ const X_TEXELS: [Part; 2] = [part!("lib/x_sampled.wgsl"), part!("lib/x_stored.wg
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
     let subgroup = caps.subgroups.then_some(X_SUBGROUP);
     let ways = [X_DIRECT, X_MEMORY].into_iter().chain(subgroup);
-    let places = WORDS.into_iter().map(|words| (X_BUFFER, words));
-    let places: Vec<_> = places.chain(X_TEXELS.into_iter().zip(IN_TEXELS)).collect();
-    ways.flat_map(|way| {
-        places.iter().map(move |&(x, words)| vec![way, x, words]).collect::<Vec<_>>()
-    })
-    .collect()
+    let [sampled, stored] = [0, 1].map(|i| [X_TEXELS[i], IN_TEXELS[i]]);
+    let places = WORDS.map(|words| [X_BUFFER, words]).into_iter().chain([sampled, stored]);
+    ways.flat_map(|way| places.clone().map(move |place| [way, &place[..]].concat())).collect()
 }
 
 /// Who loads values of x for each other.
@@ -200,7 +197,7 @@ impl Tile {
             ("ROWS", self.rows as f64),
             ("TILE_M", self.m as f64),
         ];
-        let variant = Variant::of(&constants).with(&[part]);
+        let variant = Variant::of(&constants).with(part);
         place(match self.share {
             Share::Workgroup => variant.and(&[("FETCHED", self.fetched() as f64)]),
             _ => variant,
@@ -320,13 +317,7 @@ pub fn record_tiled(
         };
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, m)?;
         let buffers: [&dyn Bind; 5] = [&shard.words, from, gain, fused.bias.unwrap_or(x), out.y];
-        plan.dispatch(
-            &OP,
-            shard.words.read_by(plan.gpu(), variant.clone()),
-            &params,
-            &buffers,
-            grid,
-        )?;
+        plan.dispatch(&OP, shard.words.read_by(variant.clone()), &params, &buffers, grid)?;
     }
     Ok(())
 }

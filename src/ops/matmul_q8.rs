@@ -144,13 +144,7 @@ pub fn record_tiled(
         };
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, m)?;
         let buffers: [&dyn Bind; 4] = [&shard.words, q8, way_out.0.unwrap_or(q8), out.y];
-        plan.dispatch(
-            &OP,
-            shard.words.read_by(plan.gpu(), variant.clone()),
-            &params,
-            &buffers,
-            grid,
-        )?;
+        plan.dispatch(&OP, shard.words.read_by(variant.clone()), &params, &buffers, grid)?;
     }
     Ok(())
 }

@@ -92,11 +92,11 @@ impl Words {
     }
 
     /// A variant of a kernel that reads them, at binding `weights`.
-    pub(super) fn read_by(&self, gpu: &Gpu, variant: Variant) -> Variant {
+    pub(super) fn read_by(&self, variant: Variant) -> Variant {
         match self {
             Self::Buffer(_) => variant.with(&[IN_BUFFER]),
-            Self::Texels(_) => {
-                variant.with_texels(IN_TEXELS, gpu.caps().fetch, ("weights", Texel::Uint))
+            Self::Texels(texels) => {
+                variant.with_texels(IN_TEXELS, texels.fetch(), ("weights", Texel::Uint))
             }
         }
     }
