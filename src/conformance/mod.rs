@@ -32,6 +32,7 @@ pub struct Case {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Matmul { m: usize, n: usize, k: usize },
+    MatmulFetched { m: usize, n: usize, k: usize },
     MatmulQ8 { m: usize, n: usize, k: usize },
     Dequantize { rows: usize, cols: usize },
     Quantize { rows: usize, cols: usize },
@@ -96,6 +97,9 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             Kind::Matmul { m, n, k } | Kind::MatmulQ8 { m, n, k } => write!(f, "{m}×{k} · {k}×{n}"),
+            Kind::MatmulFetched { m, n, k } => {
+                write!(f, "{m}×{k} · {k}×{n}, x by way of workgroup memory")
+            }
             Kind::Dequantize { rows, cols }
             | Kind::Quantize { rows, cols }
             | Kind::QuantizeQ8 { rows, cols } => write!(f, "{rows}×{cols}"),
@@ -123,6 +127,9 @@ impl Case {
         let format = || self.format.map_or_else(|| by_name("f32"), Ok);
         match self.kind {
             Kind::Matmul { m, n, k } => packed::matmul(gpu, format()?, (m, n, k)).await,
+            Kind::MatmulFetched { m, n, k } => {
+                packed::matmul_fetched(gpu, format()?, (m, n, k)).await
+            }
             Kind::MatmulQ8 { m, n, k } => packed::matmul_q8(gpu, format()?, (m, n, k)).await,
             Kind::QuantizeQ8 { rows, cols } => packed::quantize_q8(gpu, (rows, cols)).await,
             Kind::Dequantize { rows, cols } => {
@@ -174,6 +181,8 @@ pub fn cases() -> Vec<Case> {
             add("attention", Kind::Attention(attention::SHAPES[2]));
         }
     }
+    // Five chunks for the four that lanes are on at once, a row of x past a tile.
+    cases.push(plain("matmul", Kind::MatmulFetched { m: 9, n: 70, k: 160 }));
     for algorithm in Algorithm::ALL {
         for (rows, cols) in [(5, 63), (3, 4096), (1, 49_152)] {
             cases.push(plain("softmax", Kind::Softmax { rows, cols, algorithm }));

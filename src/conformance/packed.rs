@@ -5,6 +5,7 @@ use super::{Outcome, Random};
 use crate::error::Result;
 use crate::formats::{FormatRef, decode_rows};
 use crate::gpu::Gpu;
+use crate::ops::matmul::{Share, Tile};
 use crate::ops::{dequantize as decoding, matmul as multiplying, quantize as encoding};
 use crate::ops::{matmul_q8 as multiplying_q8, quantize_q8 as rounding};
 
@@ -15,15 +16,35 @@ fn operands(format: FormatRef, (m, n, k): (usize, usize, usize)) -> Result<(Vec<
     Ok((blocks, random.normals(m * k, 1.0)))
 }
 
-/// K products and K − 1 additions in any order (Higham, section 3.1), and one more for slack.
 pub(super) async fn matmul(
     gpu: &Gpu,
     format: FormatRef,
     (m, n, k): (usize, usize, usize),
 ) -> Result<Outcome> {
+    matmul_by(gpu, Tile::on(gpu, format, (n, k), m), format, (m, n, k)).await
+}
+
+/// x by way of workgroup memory, which few devices would choose by themselves.
+pub(super) async fn matmul_fetched(
+    gpu: &Gpu,
+    format: FormatRef,
+    shape: (usize, usize, usize),
+) -> Result<Outcome> {
+    let share = Share::Workgroup;
+    let tile = Tile { lanes: 64, split: 4, rows: 4, m: 8, share, codes: false, staged: false };
+    matmul_by(gpu, tile, format, shape).await
+}
+
+/// K products and K − 1 additions in any order (Higham, section 3.1), and one more for slack.
+async fn matmul_by(
+    gpu: &Gpu,
+    tile: Tile,
+    format: FormatRef,
+    (m, n, k): (usize, usize, usize),
+) -> Result<Outcome> {
     let (blocks, x) = operands(format, (m, n, k))?;
-    let got = multiplying::matmul(gpu, format, &blocks, (n, k), &x).await?;
-    let codes = multiplying::Tile::on(gpu, format, (n, k), m).uses_codes(format);
+    let got = multiplying::matmul_tiled(gpu, tile, format, &blocks, (n, k), &x).await?;
+    let codes = tile.uses_codes(format);
     let exact = multiplying::reference_by(format, &blocks, (n, k), &x, codes)?;
     let bounds = exact.into_iter().map(|(sum, size)| (sum, gamma(k + 2) * size));
     Ok(Outcome::near(&got, bounds))

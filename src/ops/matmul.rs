@@ -391,6 +391,22 @@ pub async fn matmul(
     x: &[f32],
 ) -> Result<Vec<f32>> {
     let m = super::rows_of("matmul", x.len(), k)?;
+    matmul_tiled(gpu, Tile::on(gpu, format, (n, k), m), format, blocks, (n, k), x).await
+}
+
+/// The same with a tile of one's own choice.
+///
+/// # Errors
+/// As [`matmul`].
+pub async fn matmul_tiled(
+    gpu: &Gpu,
+    tile: Tile,
+    format: FormatRef,
+    blocks: &[u8],
+    (n, k): (usize, usize),
+    x: &[f32],
+) -> Result<Vec<f32>> {
+    let m = super::rows_of("matmul", x.len(), k)?;
     if m == 0 {
         return Ok(Vec::new());
     }
@@ -399,7 +415,7 @@ pub async fn matmul(
     let y = Buffer::new(gpu, "y", m * n).await?;
     let mut plan = PlanBuilder::new(gpu, "matmul");
     let out = Output { y: &y, stride: n, at: 0, accumulate: false };
-    record(&mut plan, &w, (&x, 0, m), None, out)?;
+    record_tiled(&mut plan, tile, &w, (&x, 0, m), Fused::default(), out)?;
     plan.run().await?;
     y.read(0, m * n).await
 }
