@@ -42,3 +42,25 @@ fn weights_of(m: u32, j: u32, own: vec4<f32>) -> vec4<f32> {
 fn meet() {
     workgroupBarrier();
 }
+
+// Adds up what the teams have, in a fixed order; the lanes of the first get the sums.
+fn join_teams(query: Own, lane: u32) -> Own {
+    var own = query;
+    let end = LANES / SLICES * SLICES;
+    if end == SLICES {
+        return own;
+    }
+    workgroupBarrier();
+    scratch[lane] = own.lo;
+    scratch[LANES + lane] = own.hi;
+    scratch[2u * LANES + lane] = own.total;
+    workgroupBarrier();
+    if lane < SLICES {
+        for (var other = lane + SLICES; other < end; other += SLICES) {
+            own.lo += scratch[other];
+            own.hi += scratch[LANES + other];
+            own.total += scratch[2u * LANES + other];
+        }
+    }
+    return own;
+}

@@ -19,3 +19,15 @@ fn weights_of(m: u32, j: u32, own: vec4<f32>) -> vec4<f32> {
 }
 
 fn meet() {}
+
+// Adds up what the teams have, in a fixed order; the lanes of the first get the sums.
+fn join_teams(query: Own, lane: u32) -> Own {
+    var own = query;
+    for (var team = 1u; team < LANES / SLICES; team++) {
+        let other = min(lane + team * SLICES, LANES - 1u);
+        own.lo += subgroupShuffle(query.lo, other);
+        own.hi += subgroupShuffle(query.hi, other);
+        own.total += subgroupShuffle(query.total, other);
+    }
+    return own;
+}

@@ -12,8 +12,8 @@
 // through lib/q_subgroup.wgsl or lib/q_direct.wgsl.
 //
 // A step may have several sequences, each with rows of its own and its own part of the cache; a
-// workgroup's queries are of one sequence. Loops with much in them end where they are left, as in
-// ops/matmul.wgsl.
+// workgroup's queries are of one sequence. What is done for each query is in lib/attention_quad.wgsl; loops
+// with much in them end where they are left, as in ops/matmul.wgsl.
 
 override LANES: u32 = 64u;
 override TILE_Q: u32 = 8u;
@@ -87,6 +87,13 @@ fn query(sequence: u32, kv_head: u32, index: u32) -> Query {
         sequence * params.rows + row, head, place, span.start, clamp(start, span.start, end), end);
 }
 
+// The queries of a workgroup: of which sequence, for which head of keys, which is the first.
+struct Queries { sequence: u32, kv_head: u32, first: u32 }
+
+fn asked(all: Queries, m: u32) -> Query {
+    return query(all.sequence, all.kv_head, all.first + m);
+}
+
 fn load_q(at: u32, i: u32) -> vec4<f32> {
     if HALF_SLICE && i >= params.width {
         return vec4<f32>();
@@ -136,11 +143,24 @@ fn weigh(score: vec4<f32>, asked: Query, keys: vec4<u32>) -> Pair4 {
         select(known, vec4<f32>(), gone), select(p.e, vec4<f32>(PAIR_ZERO.e), gone));
 }
 
+fn keys_of(b: array<k_Block, 4>, g: u32) -> array<Vec8, 4> {
+    return array<Vec8, 4>(
+        k_decode8(b[0], g), k_decode8(b[1], g), k_decode8(b[2], g), k_decode8(b[3], g));
+}
+
+fn values_of(rows: vec4<u32>, slice: u32) -> array<Vec8, 4> {
+    let c = slice / 4u;
+    let g = slice % 4u;
+    return array<Vec8, 4>(
+        v_decode8(v_load_block(rows.x, c), g), v_decode8(v_load_block(rows.y, c), g),
+        v_decode8(v_load_block(rows.z, c), g), v_decode8(v_load_block(rows.w, c), g));
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let kv_head = group.y;
-    let queries = params.rows * params.group;
-    let of_sequence = (queries + TILE_Q - 1u) / TILE_Q;
+    let count = params.rows * params.group;
+    let of_sequence = (count + TILE_Q - 1u) / TILE_Q;
     let sequence = min(group.x / of_sequence, MAX_SEQUENCES - 1u);
     let first_query = group.x % of_sequence * TILE_Q;
     let first_row = kv_head * params.context;
@@ -148,7 +168,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // The tiles that any of the queries sees, and those of this split. They are counted from the
     // sequence's first position, so that what another sequence keeps before it is never read.
     let earliest = query(sequence, kv_head, first_query);
-    let latest = query(sequence, kv_head, min(first_query + TILE_Q, queries) - 1u);
+    let latest = query(sequence, kv_head, min(first_query + TILE_Q, count) - 1u);
     let tile = 4u * LANES;
     let length = latest.end - min(latest.base, latest.end);
     let tiles_from = (earliest.start - earliest.base) / tile;
@@ -161,19 +181,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let team = lane / SLICES;
     let teams = LANES / SLICES;
 
-    var q_at: array<u32, MAX_TILE_Q>;
-    var top: array<f32, MAX_TILE_Q>;
-    var total: array<vec4<f32>, MAX_TILE_Q>;
-    var lo: array<vec4<f32>, MAX_TILE_Q>;
-    var hi: array<vec4<f32>, MAX_TILE_Q>;
-    for (var m = 0u; m < TILE_Q; m++) {
-        let asked = query(sequence, kv_head, first_query + m);
-        q_at[m] = asked.row * params.q_stride + asked.head * params.width;
-        top[m] = PAIR_ZERO.e;
-        total[m] = vec4<f32>();
-        lo[m] = vec4<f32>();
-        hi[m] = vec4<f32>();
-    }
+    let all = Queries(sequence, kv_head, first_query);
+    var front = begin_quad(0u, all);
+    var back = begin_quad(4u, all);
     begin_q();
     begin_tiles(lane);
 
@@ -182,34 +192,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         loop {
             let keys = vec4<u32>(at + lane) + vec4<u32>(0u, 1u, 2u, 3u) * LANES;
             let safe = first_row + min(keys, vec4<u32>(end - 1u));
-            var scores: array<vec4<f32>, MAX_TILE_Q>;
-            for (var m = 0u; m < TILE_Q; m++) {
-                scores[m] = vec4<f32>();
-            }
             var c = 0u;
             loop {
-                let b0 = k_load_block(safe.x, c);
-                let b1 = k_load_block(safe.y, c);
-                let b2 = k_load_block(safe.z, c);
-                let b3 = k_load_block(safe.w, c);
-                var chunk: array<QChunk, MAX_TILE_Q>;
-                for (var m = 0u; m < TILE_Q; m++) {
-                    chunk[m] = load_q_chunk(q_at[m], c);
-                }
+                let b = array<k_Block, 4>(
+                    k_load_block(safe.x, c), k_load_block(safe.y, c),
+                    k_load_block(safe.z, c), k_load_block(safe.w, c));
+                begin_chunk_quad(&front, 0u, c);
+                begin_chunk_quad(&back, 4u, c);
                 var g = 0u;
                 loop {
-                    let w0 = k_decode8(b0, g);
-                    let w1 = k_decode8(b1, g);
-                    let w2 = k_decode8(b2, g);
-                    let w3 = k_decode8(b3, g);
-                    for (var m = 0u; m < TILE_Q; m++) {
-                        let front = q_vec4(chunk[m], c, 2u * g);
-                        let back = q_vec4(chunk[m], c, 2u * g + 1u);
-                        let s = scores[m];
-                        scores[m] = vec4<f32>(
-                            dot8(s.x, w0, front, back), dot8(s.y, w1, front, back),
-                            dot8(s.z, w2, front, back), dot8(s.w, w3, front, back));
-                    }
+                    let w = keys_of(b, g);
+                    score_quad(&front, 0u, w, c, g);
+                    score_quad(&back, 4u, w, c, g);
                     g++;
                     if g == min(4u, SLICES - 4u * c) {
                         break;
@@ -220,43 +214,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                     break;
                 }
             }
-            var exponents: array<vec4<f32>, MAX_TILE_Q>;
-            for (var m = 0u; m < TILE_Q; m++) {
-                let p = weigh(scores[m], query(sequence, kv_head, first_query + m), keys);
-                scores[m] = p.v;
-                exponents[m] = p.e;
-                tell_top(m, largest(p.e));
-            }
+            weigh_quad(&front, 0u, all, keys);
+            weigh_quad(&back, 4u, all, keys);
             meet();
-            for (var m = 0u; m < TILE_Q; m++) {
-                let e = top_of(m, top[m], largest(exponents[m]));
-                scores[m] *= exp2_int4(exponents[m] - e);
-                tell_weights(m, lane, scores[m]);
-                let shrink = exp2_int(top[m] - e);
-                total[m] *= shrink;
-                lo[m] *= shrink;
-                hi[m] *= shrink;
-                top[m] = e;
-            }
+            rescale_quad(&front, 0u, lane);
+            rescale_quad(&back, 4u, lane);
             meet();
             // All lanes go through this loop together, those with nothing to add, too.
             let last = min(LANES, end - at);
             var first = 0u;
             loop {
                 let j = min(first + team, LANES - 1u);
-                let rows = first_row + min(vec4<u32>(at + j) + vec4<u32>(0u, 1u, 2u, 3u) * LANES, vec4<u32>(end - 1u));
-                let w0 = v_decode8(v_load_block(rows.x, slice / 4u), slice % 4u);
-                let w1 = v_decode8(v_load_block(rows.y, slice / 4u), slice % 4u);
-                let w2 = v_decode8(v_load_block(rows.z, slice / 4u), slice % 4u);
-                let w3 = v_decode8(v_load_block(rows.w, slice / 4u), slice % 4u);
-                for (var m = 0u; m < TILE_Q; m++) {
-                    let p = select(vec4<f32>(), weights_of(m, j, scores[m]), first + team < last);
-                    lo[m] = fma(w3.lo, vec4<f32>(p.w), fma(w2.lo, vec4<f32>(p.z),
-                        fma(w1.lo, vec4<f32>(p.y), fma(w0.lo, vec4<f32>(p.x), lo[m]))));
-                    hi[m] = fma(w3.hi, vec4<f32>(p.w), fma(w2.hi, vec4<f32>(p.z),
-                        fma(w1.hi, vec4<f32>(p.y), fma(w0.hi, vec4<f32>(p.x), hi[m]))));
-                    total[m] += p;
-                }
+                let there = min(vec4<u32>(at + j) + vec4<u32>(0u, 1u, 2u, 3u) * LANES, vec4<u32>(end - 1u));
+                let w = values_of(first_row + there, slice);
+                add_values_quad(&front, 0u, w, j, first + team < last);
+                add_values_quad(&back, 4u, w, j, first + team < last);
                 first += teams;
                 if first >= last {
                     break;
@@ -268,43 +240,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
         }
     }
-
-    for (var m = 0u; m < TILE_Q; m++) {
-        if teams > 1u {
-            workgroupBarrier();
-            scratch[lane] = lo[m];
-            scratch[LANES + lane] = hi[m];
-            scratch[2u * LANES + lane] = total[m];
-            workgroupBarrier();
-        }
-        if team == 0u && first_query + m < queries {
-            for (var other = lane + SLICES; other < teams * SLICES; other += SLICES) {
-                lo[m] += scratch[other];
-                hi[m] += scratch[LANES + other];
-                total[m] += scratch[2u * LANES + other];
-            }
-            let t = total[m];
-            let sum = Pair((t.x + t.y) + (t.z + t.w), top[m]);
-            store(query(sequence, kv_head, first_query + m), group.z, slice, sum, lo[m], hi[m]);
-        }
-    }
-}
-
-// Eight values of a query's result; of a split, as they are, with the sum behind the last.
-fn store(asked: Query, split: u32, slice: u32, sum: Pair, lo: vec4<f32>, hi: vec4<f32>) {
-    var to = asked.row * params.y_stride + asked.head * params.width;
-    var scale = 1.0;
-    if SPLIT {
-        to = ((asked.row * params.heads + asked.head) * params.splits + split) * (params.width + 1u);
-        if slice == 0u {
-            y[to + params.width] = vec4<f32>(sum.v, sum.e, 0.0, 0.0);
-        }
-    } else {
-        let end = finish(sum, of_heads[asked.head].y);
-        scale = end.shrink * end.inverse;
-    }
-    y[to + 2u * slice] = lo * scale;
-    if !HALF_SLICE || 2u * slice + 1u < params.width {
-        y[to + 2u * slice + 1u] = hi * scale;
-    }
+    end_quad(front, 0u, all, group.z, lane);
+    end_quad(back, 4u, all, group.z, lane);
 }

@@ -99,24 +99,27 @@ const Q_DIRECT: Part = part!("lib/q_direct.wgsl");
 const TILE_SUBGROUP: Part = part!("lib/tile_subgroup.wgsl");
 const TILE_MEMORY: Part = part!("lib/tile_memory.wgsl");
 
+/// What is done for each query; behind the formats, for `link_parts`'s reason.
+const QUAD: Part = part!("lib/attention_quad.wgsl");
+
 /// The parts that variants of the operation choose, for a test of them all.
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
-    let mut lists = vec![vec![Q_DIRECT, TILE_MEMORY]];
+    let mut lists = vec![vec![Q_DIRECT, TILE_MEMORY, QUAD]];
     if caps.subgroups {
-        lists.extend([vec![Q_SUBGROUP, TILE_MEMORY], vec![Q_SUBGROUP, TILE_SUBGROUP]]);
+        lists.extend([vec![Q_SUBGROUP, TILE_MEMORY, QUAD], vec![Q_SUBGROUP, TILE_SUBGROUP, QUAD]]);
     }
     lists
 }
 
 /// What a device with these capabilities chooses of them for workgroups of so many lanes. On a GPU a
 /// barrier is cheap, and a load that lanes agree on is one.
-fn parts(caps: Caps, lanes: usize) -> [Part; 2] {
+fn parts(caps: Caps, lanes: usize) -> [Part; 3] {
     let Sharing { lanes: whole, by_subgroup } = caps.sharing();
     if caps.class == Class::Gpu || !by_subgroup || !lanes.is_multiple_of(whole) {
-        return [Q_DIRECT, TILE_MEMORY];
+        return [Q_DIRECT, TILE_MEMORY, QUAD];
     }
     let one = caps.even_subgroups && lanes == whole;
-    [Q_SUBGROUP, if one { TILE_SUBGROUP } else { TILE_MEMORY }]
+    [Q_SUBGROUP, if one { TILE_SUBGROUP } else { TILE_MEMORY }, QUAD]
 }
 
 /// What is computed.
@@ -184,7 +187,7 @@ pub struct Attention {
     kv: KvShape,
     options: Options,
     tile: Tile,
-    lib: [Part; 2],
+    lib: [Part; 3],
     of_heads: Buffer,
     parts: Option<Buffer>,
     spare: Buffer,

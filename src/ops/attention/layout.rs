@@ -66,20 +66,19 @@ impl Tile {
         Ok([tiles as u32, kv.heads as u32, self.splits as u32])
     }
 
-    /// Iterations of a lane for a tile of positions: itself; clearing, weighing and rescaling each
-    /// query; each chunk, its eights and the queries of both; a team's share of the values.
+    /// Iterations of a lane for a tile of positions: itself, each chunk, its eights, a team's share of
+    /// the values. Queries are written out.
     fn tile_loops(&self, kv: KvShape) -> u64 {
-        let (queries, slices) = (self.queries, kv.head_dim.div_ceil(8));
-        let scores = (slices.div_ceil(4) + slices) * (1 + queries);
-        let values = self.lanes.div_ceil(self.teams(kv).max(1)) * (1 + queries);
+        let slices = kv.head_dim.div_ceil(8);
+        let values = self.lanes.div_ceil(self.teams(kv).max(1));
         // A split may begin in the middle of the first tile that it sees, so one more counts half.
-        (1 + 3 * queries + scores + values) as u64
+        (1 + slices.div_ceil(4) + slices + values) as u64
     }
 
-    /// Before and after: each query, and the other teams' sums.
+    /// Before and after: each query's sums of the other teams.
     fn fixed_loops(&self, kv: KvShape) -> u64 {
         // One tile more: a window's first tile is not whole.
-        (self.queries * (2 + self.teams(kv))) as u64 + self.tile_loops(kv)
+        (self.queries * self.teams(kv)) as u64 + self.tile_loops(kv)
     }
 
     fn teams(&self, kv: KvShape) -> usize {
