@@ -94,35 +94,52 @@ fn finish(m: u32, row: u32, lane: u32, own: vec4<f32>) {
     }
 }
 
+// The sums of a row of x: four rows of W, and four more where a lane owns eight.
+struct Sums { a: vec4<f32>, b: vec4<f32> }
+
+fn add_row(own: Sums, m: u32, c: u32, w: Four, more: Four) -> Sums {
+    let x = load_chunk(m, c);
+    if EIGHT {
+        return Sums(add(own.a, w, x), add(own.b, more, x));
+    }
+    return Sums(add(own.a, w, x), own.b);
+}
+
+fn finish_row(own: Sums, m: u32, row: u32, lane: u32) {
+    finish(m, row, lane, own.a);
+    if EIGHT {
+        finish(m, row + 4u, lane, own.b);
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = (group.x * (LANES / SPLIT) + lane / SPLIT) * select(4u, 8u, EIGHT);
     let first_m = group.y * TILE_M;
 
-    var sums: array<vec4<f32>, MAX_TILE_M>;
-    var more: array<vec4<f32>, MAX_TILE_M>;
-    for (var m = 0u; m < TILE_M; m++) {
-        sums[m] = vec4<f32>();
-        more[m] = vec4<f32>();
-    }
+    // A single row's sums are apart, for lib/attention_quad.wgsl's reason; written out, sixteen rows would
+    // compile for seconds, since few drivers have dot4I8Packed.
+    var single: Sums;
+    var sums: array<Sums, MAX_TILE_M>;
     for (var c = lane % SPLIT; c < params.chunks; c += SPLIT) {
         let w = load_four(row, c);
-        var more_w = w;
+        var more = w;
         if EIGHT {
-            more_w = load_four(row + 4u, c);
+            more = load_four(row + 4u, c);
         }
-        for (var m = 0u; m < TILE_M; m++) {
-            let x = load_chunk(first_m + m, c);
-            sums[m] = add(sums[m], w, x);
-            if EIGHT {
-                more[m] = add(more[m], more_w, x);
+        if TILE_M == 1u {
+            single = add_row(single, first_m, c, w, more);
+        } else {
+            for (var m = 0u; m < TILE_M; m++) {
+                sums[m] = add_row(sums[m], first_m + m, c, w, more);
             }
         }
     }
-    for (var m = 0u; m < TILE_M; m++) {
-        finish(first_m + m, row, lane, sums[m]);
-        if EIGHT {
-            finish(first_m + m, row + 4u, lane, more[m]);
+    if TILE_M == 1u {
+        finish_row(single, first_m, row, lane);
+    } else {
+        for (var m = 0u; m < TILE_M; m++) {
+            finish_row(sums[m], first_m + m, row, lane);
         }
     }
 }
