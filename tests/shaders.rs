@@ -423,9 +423,10 @@ fn no_kernel_knows_a_subgroup_size() {
             }
         }
     }
-    // All but the first ask for eight lanes at least or a whole workgroup, and for no size.
-    let known = ["reduce", "x", "q", "tile"].map(|name| format!("lib/{name}_subgroup.wgsl"));
-    assert_eq!(parts, HashSet::from(known));
+    // All but the first ask for eight lanes at least (or four, x_quad) or a whole workgroup, and for no
+    // size.
+    let known = ["reduce_subgroup", "x_subgroup", "x_quad", "q_subgroup", "tile_subgroup"];
+    assert_eq!(parts, HashSet::from(known.map(|name| format!("lib/{name}.wgsl"))));
 
     let caps = Caps { subgroups: true, ..Caps::plain(Class::Gpu) };
     let linked = link_op(&ops::rms_norm::OP, None, caps);

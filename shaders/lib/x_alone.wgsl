@@ -1,11 +1,5 @@
-// Where each lane sees all values of its chunks of x itself (lib/x_direct.wgsl, lib/x_memory.wgsl), and counts
-// them itself: SPLIT lanes are on chunks side by side.
-
-fn begin_x() {}
-
-fn first_chunk(lane: u32) -> u32 {
-    return lane % SPLIT;
-}
+// Where each lane sees all values of its chunks of x (lib/x_direct.wgsl, lib/x_memory.wgsl, lib/x_quad.wgsl),
+// and counts them itself.
 
 fn share_sum(own: f32) -> f32 {
     return own;

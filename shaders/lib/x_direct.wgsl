@@ -1,7 +1,14 @@
 // The chunk of x that a lane needs, read by the lane itself; the other forms are
-// lib/x_subgroup.wgsl and lib/x_memory.wgsl. Lanes count for themselves (lib/x_alone.wgsl).
+// lib/x_quad.wgsl, lib/x_subgroup.wgsl and lib/x_memory.wgsl. Lanes count for themselves (lib/x_alone.wgsl).
 
 struct XChunk { squares: f32 }
+
+fn begin_x() {}
+
+// SPLIT lanes are on chunks side by side.
+fn first_chunk(lane: u32) -> u32 {
+    return lane % SPLIT;
+}
 
 fn fetch_x(m: u32, at: u32, lane: u32) {}
 

@@ -5,8 +5,8 @@
 // of decoding; larger tiles are prefill. SPLIT lanes share the same rows, each taking every SPLIT-th
 // chunk, and add up in a fixed order: 1 where lanes are few (a CPU), more where they are many.
 // Weights lie where lib/weights_*.wgsl says (a buffer, a texture), x where lib/x_buffer.wgsl,
-// lib/x_sampled.wgsl or lib/x_stored.wgsl does; its values come through lib/x_direct.wgsl, lib/x_subgroup.wgsl or
-// lib/x_memory.wgsl, and the sums go out through lib/way_out.wgsl.
+// lib/x_sampled.wgsl or lib/x_stored.wgsl does; its values come through lib/x_direct.wgsl, lib/x_quad.wgsl,
+// lib/x_subgroup.wgsl or lib/x_memory.wgsl, and the sums go out through lib/way_out.wgsl.
 //
 // All of a lane's state has constant indices and so lies in registers; hence the written-out tiles. Loops
 // end where they are left: lavapipe runs what stands behind a condition once more for no lane.
@@ -123,11 +123,9 @@ fn dot_rows(s: Rows, w: array<Vec8, 8>, lo: vec4<f32>, hi: vec4<f32>) -> Rows {
     return Rows(a, b);
 }
 
-// Eight values of x, group g of chunk c, with as many weights of each row.
-fn step(own: Lane, w: array<Vec8, 8>, c: u32, g: u32) -> Lane {
+// Eight values of x with as many weights of each row.
+fn step(own: Lane, w: array<Vec8, 8>, lo: X, hi: X) -> Lane {
     var lane = own;
-    let lo = x_vec4(own.x, own.m, c, 2u * g);
-    let hi = x_vec4(own.x, own.m, c, 2u * g + 1u);
     if NORM {
         lane.squares += lo.squares + hi.squares;
     }
@@ -188,14 +186,17 @@ fn begin_quad(q: ptr<function, Quad>, c: u32) {
     }
 }
 
+// Group g of chunk c.
 fn step_quad(q: ptr<function, Quad>, w: array<Vec8, 8>, c: u32, g: u32) {
-    (*q)[0] = step((*q)[0], w, c, g);
+    let front = x_of_two((*q)[0], (*q)[1], c, g);
+    (*q)[0] = step((*q)[0], w, front[0], front[1]);
     if TILE_M > 1u {
-        (*q)[1] = step((*q)[1], w, c, g);
+        (*q)[1] = step((*q)[1], w, front[2], front[3]);
     }
     if TILE_M > 2u {
-        (*q)[2] = step((*q)[2], w, c, g);
-        (*q)[3] = step((*q)[3], w, c, g);
+        let back = x_of_two((*q)[2], (*q)[3], c, g);
+        (*q)[2] = step((*q)[2], w, back[0], back[1]);
+        (*q)[3] = step((*q)[3], w, back[2], back[3]);
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Caps {
     pub subgroup: u32,
     /// Whether all subgroups have as many as that.
     pub even_subgroups: bool,
+    /// Lanes of the largest subgroup, where all have at least four; else 0.
+    pub quads: u32,
     /// The kind of machine behind the device.
     pub class: Class,
     /// How kernels read texels.
@@ -37,6 +39,8 @@ pub struct Sharing {
     pub lanes: usize,
     /// Whether eight lanes of a subgroup can pass values round.
     pub by_subgroup: bool,
+    /// Whether four can.
+    pub by_quad: bool,
 }
 
 impl Caps {
@@ -47,6 +51,7 @@ impl Caps {
             subgroups: false,
             subgroup: 0,
             even_subgroups: false,
+            quads: 0,
             class,
             fetch: Fetch::Sampled,
         }
@@ -54,10 +59,8 @@ impl Caps {
 
     /// What its subgroups allow.
     pub fn sharing(self) -> Sharing {
-        match self.subgroup {
-            0 => Sharing { lanes: 8, by_subgroup: false },
-            lanes => Sharing { lanes: lanes as usize, by_subgroup: true },
-        }
+        let lanes = self.subgroup.max(self.quads).max(8) as usize;
+        Sharing { lanes, by_subgroup: self.subgroup > 0, by_quad: self.quads > 0 }
     }
 }
 
@@ -356,15 +359,17 @@ fn caps(device: &wgpu::Device, without: Without) -> Caps {
     let info = device.adapter_info();
     let cpu = info.device_type == wgpu::DeviceType::Cpu;
     let subgroups = features.contains(wgpu::Features::SUBGROUP) && !without.subgroups;
-    let subgroup = match (info.subgroup_min_size, info.subgroup_max_size) {
-        (8.., most) if subgroups => most,
-        _ => 0,
+    let of_at_least = |lanes| match info.subgroup_min_size >= lanes && subgroups {
+        true => info.subgroup_max_size,
+        false => 0,
     };
+    let subgroup = of_at_least(8);
     Caps {
         f16: features.contains(wgpu::Features::SHADER_F16) && !without.f16,
         subgroups,
         subgroup,
         even_subgroups: subgroup > 0 && subgroup == info.subgroup_min_size,
+        quads: of_at_least(4),
         class: if cpu { Class::Software } else { Class::Gpu },
         fetch: Fetch::of(&info),
     }

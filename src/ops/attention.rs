@@ -114,7 +114,7 @@ pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
 /// What a device with these capabilities chooses of them for workgroups of so many lanes. On a GPU a
 /// barrier is cheap, and a load that lanes agree on is one.
 fn parts(caps: Caps, lanes: usize) -> [Part; 3] {
-    let Sharing { lanes: whole, by_subgroup } = caps.sharing();
+    let Sharing { lanes: whole, by_subgroup, .. } = caps.sharing();
     if caps.class == Class::Gpu || !by_subgroup || !lanes.is_multiple_of(whole) {
         return [Q_DIRECT, TILE_MEMORY, QUAD];
     }

@@ -53,9 +53,12 @@ pub static OP: Op = Op {
 pub(super) const WAY_OUT: Part = part!("lib/way_out.wgsl");
 
 /// How lanes come by their values of x.
-const X_DIRECT: &[Part] = &[part!("lib/x_alone.wgsl"), part!("lib/x_direct.wgsl")];
-const X_MEMORY: &[Part] = &[part!("lib/x_alone.wgsl"), part!("lib/x_memory.wgsl")];
-const X_SUBGROUP: &[Part] = &[part!("lib/x_subgroup.wgsl")];
+const X_DIRECT: &[Part] = &[X_EACH, X_ALONE, part!("lib/x_direct.wgsl")];
+const X_MEMORY: &[Part] = &[X_EACH, X_ALONE, part!("lib/x_memory.wgsl")];
+const X_SUBGROUP: &[Part] = &[X_EACH, part!("lib/x_subgroup.wgsl")];
+const X_QUAD: &[Part] = &[X_ALONE, part!("lib/x_quad.wgsl")];
+const X_EACH: Part = part!("lib/x_each.wgsl");
+const X_ALONE: Part = part!("lib/x_alone.wgsl");
 
 /// Where x is.
 const X_BUFFER: Part = part!("lib/x_buffer.wgsl");
@@ -64,8 +67,8 @@ const X_TEXELS: [Part; 2] = [part!("lib/x_sampled.wgsl"), part!("lib/x_stored.wg
 /// The parts that variants of the operation choose, for a test of them all: x may be in a buffer
 /// wherever the weights are, and is in texels where they are.
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
-    let subgroup = caps.subgroups.then_some(X_SUBGROUP);
-    let ways = [X_DIRECT, X_MEMORY].into_iter().chain(subgroup);
+    let subgroup = caps.subgroups.then_some([X_QUAD, X_SUBGROUP]);
+    let ways = [X_DIRECT, X_MEMORY].into_iter().chain(subgroup.into_iter().flatten());
     let [sampled, stored] = [0, 1].map(|i| [X_TEXELS[i], IN_TEXELS[i]]);
     let places = WORDS.map(|words| [X_BUFFER, words]).into_iter().chain([sampled, stored]);
     ways.flat_map(|way| places.clone().map(move |place| [way, &place[..]].concat())).collect()
@@ -77,6 +80,9 @@ pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
 pub enum Share {
     /// Nobody: each lane reads for itself.
     Lane,
+    /// Four lanes of a subgroup, for two rows of x at a time. Subgroups of at least 4 will do; the rest is
+    /// as for eight.
+    Quad,
     /// Eight lanes of a subgroup. It takes whole subgroups of at least 8 whose lanes are on the same
     /// row of x, so a `split` of 1 and `lanes` that are a multiple of the largest subgroup.
     Subgroup,
@@ -121,13 +127,18 @@ impl Tile {
             limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
         let storage = limits.max_compute_workgroup_storage_size as usize;
         let fits = lanes.is_power_of_two() && lanes <= most as usize && self.memory() <= storage;
-        let Sharing { lanes: whole, by_subgroup } = caps.sharing();
-        let by_it = by_subgroup && split == 1 && lanes % whole == 0;
+        let Sharing { lanes: whole, by_subgroup, by_quad } = caps.sharing();
+        let whole = split == 1 && lanes % whole == 0;
+        let shares = match share {
+            Share::Lane | Share::Workgroup => true,
+            Share::Quad => by_quad && whole,
+            Share::Subgroup => by_subgroup && whole,
+        };
         fits && split.is_power_of_two()
             && split <= lanes
             && [4, 8].contains(&rows)
             && [1, 2, 4, 8, 16].contains(&m)
-            && (share != Share::Subgroup || by_it)
+            && shares
     }
 
     /// vec4s of x that a workgroup fetches at once.
@@ -157,10 +168,14 @@ impl Tile {
             (Class::Gpu, ..=8) => Self { split: 16, ..tile },
             (Class::Gpu, _) => Self { split: 4, ..tile },
             (Class::Software, _) => {
-                let Sharing { lanes, by_subgroup } = caps.sharing();
-                let share = if by_subgroup { Share::Subgroup } else { Share::Lane };
-                // Where x is not shared, more rows of W for each load of it.
-                let rows = if m == 1 || share == Share::Lane { wide } else { 4 };
+                let Sharing { lanes, by_subgroup, by_quad } = caps.sharing();
+                let share = match (by_subgroup, by_quad) {
+                    (true, _) => Share::Subgroup,
+                    (false, true) => Share::Quad,
+                    (false, false) => Share::Lane,
+                };
+                // Where few lanes share x, more rows of W for each load of it.
+                let rows = if m == 1 || !by_subgroup { wide } else { 4 };
                 // What it saves grows with the weights, and a launch costs as much for few of them.
                 let staged = m > 1 || n.saturating_mul(k) >= STAGED;
                 // Sixteen rows of x take an eighth less than twice eight, if few of them are padding;
@@ -184,6 +199,7 @@ impl Tile {
     fn variant(&self, fetch: Fetch) -> Variant {
         let part = match self.share {
             Share::Lane => X_DIRECT,
+            Share::Quad => X_QUAD,
             Share::Subgroup => X_SUBGROUP,
             Share::Workgroup => X_MEMORY,
         };

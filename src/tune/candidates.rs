@@ -50,6 +50,7 @@ fn software(caps: Caps, default: Tile, m: usize) -> Vec<Tile> {
     ];
     if !caps.sharing().by_subgroup {
         tiles.push(Tile { m: 16, rows: 4, ..default });
+        tiles.push(Tile { share: Share::Lane, ..default });
     } else if m <= 8 {
         // With more rows of x, RMSNorm on the way in counts on it (`matmul::norms_cheaply`).
         tiles.push(Tile { lanes: 8, share: Share::Lane, rows: 8, ..default });
@@ -162,6 +163,10 @@ mod tests {
         assert!(good.is_legal(plain, &limits));
         let shared = Tile { split: 1, share: Share::Subgroup, ..good };
         assert!(shared.is_legal(sharing, &limits) && !shared.is_legal(plain, &limits));
+        let quads = Caps { subgroups: true, quads: 4, ..plain };
+        let by_quad = Tile { share: Share::Quad, ..shared };
+        assert!(by_quad.is_legal(quads, &limits) && !by_quad.is_legal(plain, &limits));
+        assert!(!shared.is_legal(quads, &limits));
         let bad = [
             Tile { lanes: 0, ..good },
             Tile { lanes: 48, ..good },

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{DeviceKey, Tuning};
 
 /// The version of the form, which counts up when old text can no longer be read.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 /// Devices that are kept, the oldest going first.
 const MOST: usize = 32;

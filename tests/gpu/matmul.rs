@@ -21,6 +21,7 @@ pub fn trials() -> Vec<(String, Case)> {
     vec![
         case("tiles", tiles),
         case("fetched", fetched),
+        case("by_quad", by_quad),
         case("candidates", candidates),
         case("flags", flags),
         case("norms", norms),
@@ -257,6 +258,33 @@ fn fetched(gpu: &Gpu) -> Outcome {
             fused(gpu, format, Shape { n: 70, ..shape }, true, Some(Activation::Silu))?;
         }
         // By way of a texture.
+        check(gpu, format, Shape { tile: Tile { staged: true, ..tile }, ..shape })?;
+    }
+    Ok(())
+}
+
+/// x by way of quads, on whatever has them: rows of x of which the last has no partner, or is none of the
+/// tile's, with all that is fused; and nowhere else.
+fn by_quad(gpu: &Gpu) -> Outcome {
+    let [q4_1, f32] = ["q4_1", "f32"].map(|name| formats::by_name(name).unwrap());
+    let lanes = gpu.caps().sharing().lanes;
+    for ((rows, tile_m), (m, k, format)) in [
+        ((4, 1), (1, 160, q4_1)),
+        ((8, 2), (3, 70, f32)),
+        ((8, 4), (7, 96, q4_1)),
+        ((4, 16), (17, 97, f32)),
+    ] {
+        let (share, codes) = (Share::Quad, m < 4);
+        let tile = Tile { lanes, split: 1, rows, m: tile_m, share, codes, staged: false };
+        if !tile.is_legal(gpu.caps(), gpu.limits()) {
+            let has = gpu.caps().sharing().by_quad;
+            return if has { Err(format!("{tile:?} is refused").into()) } else { Ok(()) };
+        }
+        let shape = Shape { tile, ..Shape::of(Caps::plain(Class::Gpu), format, m, 135, k) };
+        check(gpu, format, Shape { bias: true, accumulate: true, ..shape })?;
+        if m <= 3 {
+            fused(gpu, format, Shape { n: 70, ..shape }, true, Some(Activation::Silu))?;
+        }
         check(gpu, format, Shape { tile: Tile { staged: true, ..tile }, ..shape })?;
     }
     Ok(())

@@ -141,6 +141,7 @@ fn layout(choice: &Choice) -> String {
     let codes = if tile.codes { ", codes" } else { "" };
     let share = match tile.share {
         Share::Lane => "",
+        Share::Quad => ", x by quad",
         Share::Subgroup => ", x by subgroup",
         Share::Workgroup => ", x by workgroup",
     };
