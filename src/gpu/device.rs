@@ -114,8 +114,11 @@ impl Gpu {
         let name = adapter.get_info().name;
         let refused = |e| Error::NoDevice { adapter: name, reason: format!("{e}") };
         let descriptor = Self::descriptor(adapter, options.without);
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(refused)?;
-        Self::assemble(device, queue, options).await
+        platform::ask_for_subgroups(!options.without.subgroups);
+        let opening = adapter.request_device(&descriptor);
+        let subgroups = platform::asked_for_subgroups();
+        let (device, queue) = opening.await.map_err(refused)?;
+        Self::assemble(device, queue, options, subgroups).await
     }
 
     /// Uses a device that the program has already, with as many capabilities as it was opened with:
@@ -128,7 +131,7 @@ impl Gpu {
     /// kernels need.
     pub async fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         check_limits(&device.limits())?;
-        Self::assemble(device, queue, &GpuOptions::default()).await
+        Self::assemble(device, queue, &GpuOptions::default(), false).await
     }
 
     /// What to ask an adapter for, so that kernels can use all it has.
@@ -156,12 +159,13 @@ impl Gpu {
         device: wgpu::Device,
         queue: wgpu::Queue,
         options: &GpuOptions,
+        subgroups: bool,
     ) -> Result<Self> {
         Ok(Self(Arc::new(Inner {
             fault: watch(&device),
             info: device.adapter_info(),
             limits: device.limits(),
-            caps: caps(&device, options.without),
+            caps: caps(&device, options.without, subgroups),
             pace: Pace::measure(&queue).await,
             device,
             queue,
@@ -354,11 +358,13 @@ const USEFUL: wgpu::Features = wgpu::Features::SHADER_F16
     .union(wgpu::Features::SUBGROUP)
     .union(wgpu::Features::TIMESTAMP_QUERY);
 
-fn caps(device: &wgpu::Device, without: Without) -> Caps {
+/// `subgroups`: that the device has them, whatever it says.
+fn caps(device: &wgpu::Device, without: Without, subgroups: bool) -> Caps {
     let features = device.features();
     let info = device.adapter_info();
     let cpu = info.device_type == wgpu::DeviceType::Cpu;
-    let subgroups = features.contains(wgpu::Features::SUBGROUP) && !without.subgroups;
+    let subgroups =
+        (features.contains(wgpu::Features::SUBGROUP) || subgroups) && !without.subgroups;
     let of_at_least = |lanes| match info.subgroup_min_size >= lanes && subgroups {
         true => info.subgroup_max_size,
         false => 0,

@@ -232,6 +232,14 @@ pub(crate) fn enable_directives(caps: Caps) -> String {
     if caps.f16 { "enable f16;\n".into() } else { String::new() }
 }
 
+/// Natively wgpu asks for subgroups itself.
+pub(crate) fn ask_for_subgroups(_: bool) {}
+
+/// As [`ask_for_subgroups`].
+pub(crate) fn asked_for_subgroups() -> bool {
+    false
+}
+
 /// Whether kernels can read storage textures: naga's can.
 pub(crate) fn reads_storage_textures() -> bool {
     true

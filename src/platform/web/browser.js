@@ -62,3 +62,33 @@ export function give(pipeline) {
 export function readsStorageTextures() {
   return navigator.gpu?.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false;
 }
+
+// wgpu 30 knows no subgroups in a browser (gfx-rs/wgpu #10146): it neither asks for them nor says that they
+// are there. WGSL goes through it as it is.
+let wanted = false;
+let asked = false;
+let adaptersWrapped = false;
+
+function wrapAdapters() {
+  adaptersWrapped = true;
+  const prototype = GPUAdapter.prototype;
+  const request = prototype.requestDevice;
+  prototype.requestDevice = function (descriptor = {}) {
+    asked = wanted && this.features.has('subgroups');
+    if (asked) descriptor.requiredFeatures = [...(descriptor.requiredFeatures ?? []), 'subgroups'];
+    return request.call(this, descriptor);
+  };
+}
+
+/** Whether the next device that wgpu asks for is to have subgroups, if the adapter has them. */
+export function askForSubgroups(want) {
+  if (!adaptersWrapped && typeof GPUAdapter !== 'undefined') wrapAdapters();
+  wanted = want;
+  asked = false;
+}
+
+/** Whether it was asked for with them; from now on none is. */
+export function askedForSubgroups() {
+  wanted = false;
+  return asked;
+}

@@ -8,6 +8,10 @@ extern "C" {
     pub(super) fn tick() -> Promise;
     pub(super) fn compile(create: &mut dyn FnMut()) -> Promise;
     pub(super) fn give(pipeline: &JsValue);
+    #[wasm_bindgen(js_name = askForSubgroups)]
+    pub(super) fn ask_for_subgroups(want: bool);
+    #[wasm_bindgen(js_name = askedForSubgroups)]
+    pub(super) fn asked_for_subgroups() -> bool;
     #[wasm_bindgen(js_name = readsStorageTextures)]
     pub(super) fn reads_storage_textures() -> bool;
 }

@@ -72,6 +72,16 @@ pub(crate) fn enable_directives(caps: Caps) -> String {
     text
 }
 
+/// Whether the next device that is asked for is to have subgroups, which wgpu does not know of here.
+pub(crate) fn ask_for_subgroups(want: bool) {
+    browser::ask_for_subgroups(want);
+}
+
+/// Whether it was asked for with them.
+pub(crate) fn asked_for_subgroups() -> bool {
+    browser::asked_for_subgroups()
+}
+
 /// Whether the browser's WGSL lets kernels read storage textures, which the first version did not.
 pub(crate) fn reads_storage_textures() -> bool {
     browser::reads_storage_textures()
