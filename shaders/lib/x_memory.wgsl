@@ -1,6 +1,6 @@
 // The chunks of x that a workgroup needs, fetched by all its lanes together into workgroup memory: a
 // GPU's lanes then read neighbouring vec4s of x once, and pass them round without going by way of a
-// cache. For many rows of x; the other forms are lib/x_direct.wgsl and lib/x_subgroup.wgsl. Lanes count for
+// cache. For many rows of x; the other forms are lib/x_direct, x_quad and x_subgroup. Lanes count for
 // themselves (lib/x_alone.wgsl).
 
 struct XChunk { first: u32, squares: f32 }

@@ -1,6 +1,6 @@
 // The chunk of x that all lanes need, read once for each eight lanes of a subgroup: lane i reads
 // vec4 i of the chunk and passes it round. Where a load costs as much as dozens of multiply-adds,
-// this is what bounds the kernel; the other forms are lib/x_direct.wgsl and lib/x_memory.wgsl. Subgroups
+// this is what bounds the kernel; the other forms are lib/x_direct, x_quad and x_memory. Subgroups
 // must have at least eight lanes, all there, and all on the same row and chunk.
 
 struct XChunk { own: vec4<f32>, squares: f32 }
