@@ -418,15 +418,16 @@ fn no_kernel_knows_a_subgroup_size() {
     for kernel in kernels() {
         for (line, text) in kernel.linked.text.lines().enumerate() {
             let code = text.split("//").next().unwrap_or_default();
-            if code.contains("subgroup") {
+            if ["subgroup", "quadBroadcast", "quadSwap"].iter().any(|name| code.contains(name)) {
                 parts.insert(kernel.linked.locate(line + 1).0.to_string());
             }
         }
     }
     // All but the first ask for eight lanes at least (or four, x_quad) or a whole workgroup, and for no
     // size.
-    let known = ["reduce_subgroup", "x_subgroup", "x_quad", "q_subgroup", "tile_subgroup"];
-    assert_eq!(parts, HashSet::from(known.map(|name| format!("lib/{name}.wgsl"))));
+    let of_x = ["x_together", "x_subgroup", "x_quad"];
+    let known = [&["reduce_subgroup", "q_subgroup", "tile_subgroup"][..], &of_x].concat();
+    assert_eq!(parts, HashSet::from_iter(known.iter().map(|name| format!("lib/{name}.wgsl"))));
 
     let caps = Caps { subgroups: true, ..Caps::plain(Class::Gpu) };
     let linked = link_op(&ops::rms_norm::OP, None, caps);

@@ -3,13 +3,6 @@
 
 struct XChunk { squares: f32 }
 
-fn begin_x() {}
-
-// SPLIT lanes are on chunks side by side.
-fn first_chunk(lane: u32) -> u32 {
-    return lane % SPLIT;
-}
-
 fn fetch_x(m: u32, at: u32, lane: u32) {}
 
 fn load_chunk(m: u32, c: u32) -> XChunk {

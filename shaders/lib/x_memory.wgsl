@@ -14,13 +14,6 @@ override SQUARES: u32 = 1u;
 var<workgroup> fetched: array<vec4<f32>, FETCHED>;
 var<workgroup> squared: array<f32, SQUARES>;
 
-fn begin_x() {}
-
-// SPLIT lanes are on chunks side by side.
-fn first_chunk(lane: u32) -> u32 {
-    return lane % SPLIT;
-}
-
 // All lanes come here together, before they go through chunks at .. at + SPLIT.
 fn fetch_x(m: u32, at: u32, lane: u32) {
     workgroupBarrier();

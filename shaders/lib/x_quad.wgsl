@@ -1,22 +1,10 @@
 // The chunk of x that all lanes need, where subgroups have but four lanes: each of a quad reads one of the four
 // vec4s that two rows have of a group of eight, and passes it round; eight lanes do better
-// (lib/x_subgroup.wgsl). Subgroups are whole quads, all there, all on the same rows and chunk. A lane sees all
-// values, and counts for itself (lib/x_alone.wgsl).
+// (lib/x_subgroup.wgsl). A lane sees all values, and counts for itself (lib/x_alone.wgsl).
 
 struct XChunk { squares: f32 }
 
-var<private> quad_lane: u32;
-
-fn begin_x() {
-    quad_lane = subgroupExclusiveAdd(1u) % 4u;
-}
-
-// Lanes that share are all on the same chunk: SPLIT is 1.
-fn first_chunk(lane: u32) -> u32 {
-    return 0u;
-}
-
-fn fetch_x(m: u32, at: u32, lane: u32) {}
+const SHARERS = 4u;
 
 fn load_chunk(m: u32, c: u32) -> XChunk {
     return XChunk(0.0);
@@ -24,7 +12,7 @@ fn load_chunk(m: u32, c: u32) -> XChunk {
 
 // Group g of chunk c: both vec4s of row a, both of row b.
 fn x_of_two(a: Lane, b: Lane, c: u32, g: u32) -> array<X, 4> {
-    let own = load_x(select(a.m, b.m, quad_lane > 1u), c * 8u + 2u * g + quad_lane % 2u);
+    let own = load_x(select(a.m, b.m, share_lane > 1u), c * 8u + 2u * g + share_lane % 2u);
     var two: array<X, 4>;
     two[0].v = quadBroadcast(own.v, 0u);
     two[1].v = quadBroadcast(own.v, 1u);

@@ -5,18 +5,7 @@
 
 struct XChunk { own: vec4<f32>, squares: f32 }
 
-var<private> share_lane: u32;
-
-fn begin_x() {
-    share_lane = subgroupExclusiveAdd(1u) % 8u;
-}
-
-// Lanes that share are all on the same chunk: SPLIT is 1.
-fn first_chunk(lane: u32) -> u32 {
-    return 0u;
-}
-
-fn fetch_x(m: u32, at: u32, lane: u32) {}
+const SHARERS = 8u;
 
 fn load_chunk(m: u32, c: u32) -> XChunk {
     let own = load_x(m, c * 8u + share_lane);

@@ -53,12 +53,14 @@ pub static OP: Op = Op {
 pub(super) const WAY_OUT: Part = part!("lib/way_out.wgsl");
 
 /// How lanes come by their values of x.
-const X_DIRECT: &[Part] = &[X_EACH, X_ALONE, part!("lib/x_direct.wgsl")];
-const X_MEMORY: &[Part] = &[X_EACH, X_ALONE, part!("lib/x_memory.wgsl")];
-const X_SUBGROUP: &[Part] = &[X_EACH, part!("lib/x_subgroup.wgsl")];
-const X_QUAD: &[Part] = &[X_ALONE, part!("lib/x_quad.wgsl")];
+const X_DIRECT: &[Part] = &[X_EACH, X_ALONE, X_APART, part!("lib/x_direct.wgsl")];
+const X_MEMORY: &[Part] = &[X_EACH, X_ALONE, X_APART, part!("lib/x_memory.wgsl")];
+const X_SUBGROUP: &[Part] = &[X_EACH, X_TOGETHER, part!("lib/x_subgroup.wgsl")];
+const X_QUAD: &[Part] = &[X_ALONE, X_TOGETHER, part!("lib/x_quad.wgsl")];
 const X_EACH: Part = part!("lib/x_each.wgsl");
 const X_ALONE: Part = part!("lib/x_alone.wgsl");
+const X_APART: Part = part!("lib/x_apart.wgsl");
+const X_TOGETHER: Part = part!("lib/x_together.wgsl");
 
 /// Where x is.
 const X_BUFFER: Part = part!("lib/x_buffer.wgsl");

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DeviceKey, Tuning};
 
-/// The version of the form, which counts up when old text can no longer be read.
+/// The version of the form, which counts up when old text can no longer be read, or new text by old builds.
 const FORM: u32 = 3;
 
 /// Devices that are kept, the oldest going first.

@@ -237,6 +237,15 @@ fn tiles(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
+/// A layout with all that comes behind it, all that is fused into it if asked for, and x in a texture.
+fn with_everything(gpu: &Gpu, format: FormatRef, shape: Shape, fuse: bool) -> Outcome {
+    check(gpu, format, Shape { bias: true, accumulate: true, ..shape })?;
+    if fuse {
+        fused(gpu, format, Shape { n: 70, ..shape }, true, Some(Activation::Silu))?;
+    }
+    check(gpu, format, Shape { tile: Tile { staged: true, ..shape.tile }, ..shape })
+}
+
 /// x by way of workgroup memory: chunks that do not fill the last round, rows of W and of x that do not
 /// fill a tile, a row that ends within a chunk, lanes that fetch nothing.
 fn fetched(gpu: &Gpu) -> Outcome {
@@ -253,12 +262,7 @@ fn fetched(gpu: &Gpu) -> Outcome {
         let share = Share::Workgroup;
         let tile = Tile { lanes, split, rows, m: tile_m, share, codes: m < 4, staged: false };
         let shape = Shape { tile, ..Shape::of(Caps::plain(Class::Gpu), format, m, 135, k) };
-        check(gpu, format, Shape { bias: true, accumulate: true, ..shape })?;
-        if m <= 9 {
-            fused(gpu, format, Shape { n: 70, ..shape }, true, Some(Activation::Silu))?;
-        }
-        // By way of a texture.
-        check(gpu, format, Shape { tile: Tile { staged: true, ..tile }, ..shape })?;
+        with_everything(gpu, format, shape, m <= 9)?;
     }
     Ok(())
 }
@@ -281,11 +285,7 @@ fn by_quad(gpu: &Gpu) -> Outcome {
             return if has { Err(format!("{tile:?} is refused").into()) } else { Ok(()) };
         }
         let shape = Shape { tile, ..Shape::of(Caps::plain(Class::Gpu), format, m, 135, k) };
-        check(gpu, format, Shape { bias: true, accumulate: true, ..shape })?;
-        if m <= 3 {
-            fused(gpu, format, Shape { n: 70, ..shape }, true, Some(Activation::Silu))?;
-        }
-        check(gpu, format, Shape { tile: Tile { staged: true, ..tile }, ..shape })?;
+        with_everything(gpu, format, shape, m <= 9)?;
     }
     Ok(())
 }
