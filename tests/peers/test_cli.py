@@ -281,8 +281,15 @@ LONG = ("run", "--raw", "--prompt", "Count: 1, 2, 3, 4, 5, 6, 7, 8, 9,", "--max-
 
 def test_interrupt_keeps_the_text(mantissa, model, lavapipe):
     """The text so far stays, and the exit is a success: the person asked for it."""
-    result = interrupt(mantissa, lavapipe, *LONG, "--model", model,
-                       started=lambda process: process.stdout.read(8))
+    def started(process):
+        text = b""
+        while not text.strip():  # the first token is a space
+            piece = process.stdout.read(8)
+            assert piece, "ended before it wrote anything"
+            text += piece
+        return text
+
+    result = interrupt(mantissa, lavapipe, *LONG, "--model", model, started=started)
     assert result.code == 0, str(result)
     assert result.out.strip()
 
