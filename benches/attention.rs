@@ -95,7 +95,7 @@ fn format(gpu: &Gpu, format: FormatRef, rows: usize) -> Fallible<Vec<String>> {
         let got: Vec<f32> = block_on(y.read(0, KV.head_dim))?;
         let off =
             exact.iter().zip(&got).map(|(a, b)| (a - f64::from(*b)).abs()).fold(0.0, f64::max);
-        if off > 1e-4 {
+        if off.is_nan() || off > 1e-4 {
             return Err(format!("{} at {}: off by {off:e}", format.name(), one.context).into());
         }
         one.seconds.clear();
