@@ -262,7 +262,7 @@ fn truth(gpu: &Gpu, format: FormatRef) -> Outcome {
             size += (sum + 2.0 * most * CHUNK as f64) * f64::from(x.d) * 128.0;
         }
         let error = (f64::from(*got) - exact[i].0).abs();
-        if error > rounding + gamma(2 * (k / CHUNK) + 6) * size {
+        if error.is_nan() || error > rounding + gamma(2 * (k / CHUNK) + 6) * size {
             return Err(format!("[{i}]: off by {error:e}, {rounding:e} allowed").into());
         }
         largest = largest.max(error / rounding);
