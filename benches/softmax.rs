@@ -13,8 +13,13 @@ use mantissa::Gpu;
 use mantissa::gpu::{
     Access, Binding, Buffer, Class, GpuOptions, Op, ParamsInfo, Part, Plan, PlanBuilder, Variant,
 };
-use mantissa::ops::softmax::{Algorithm, Options, Softmax, Split, Tensors, reference};
+use mantissa::ops::softmax::{Algorithm, Options, Softmax, Split, Tensors};
 use pollster::block_on;
+
+#[path = "shared/softmax.rs"]
+mod shared;
+
+use shared::{check, values};
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -132,16 +137,6 @@ fn shape(gpu: &Gpu, rows: usize, cols: usize) -> Fallible<Vec<String>> {
     Ok(timed.iter_mut().map(line).collect())
 }
 
-/// Normal values, roughly: the sum of four uniform ones.
-fn values(n: usize) -> Vec<f32> {
-    let mut state = 1u64;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 40) as f32 / (1u64 << 24) as f32
-    };
-    (0..n).map(|_| (0..4).map(|_| uniform() * 4.0 - 2.0).sum()).collect()
-}
-
 fn algorithm_of(
     gpu: &Gpu,
     algorithm: Algorithm,
@@ -160,7 +155,7 @@ fn algorithm_of(
     let once = block_on(once.build(&mut |_, _| {}))?;
     let compiled = begun.elapsed().as_secs_f64();
     block_on(once.submit()?.finish())?;
-    check(values, &block_on(y.read(0, rows * cols))?, cols)?;
+    check(values, &block_on(y.read(0, rows * cols))?, cols, 3e-6)?;
 
     let layout = softmax.layout();
     let moves = match (layout.split, algorithm) {
@@ -178,19 +173,6 @@ fn algorithm_of(
     let name = format!("{algorithm:?}{}", if deterministic { ", deterministic" } else { "" });
     let note = format!("{layout:?}, compiled in {compiled:.2} s");
     Ok(Timed { name, plan, runs, bytes, seconds: Vec::new(), note })
-}
-
-/// Every value within 3e-6 of float64: far above the bounds, far below anything wrong.
-fn check(x: &[f32], y: &[f32], cols: usize) -> Fallible<()> {
-    for (x, y) in x.chunks(cols).zip(y.chunks(cols)) {
-        for (want, got) in reference(x, 1.0).into_iter().zip(y) {
-            let off = (f64::from(*got) - want).abs();
-            if off.is_nan() || off > 3e-6 * want + 1e-37 {
-                return Err(format!("{got:e} instead of {want:e}").into());
-            }
-        }
-    }
-    Ok(())
 }
 
 fn copy(gpu: &Gpu, bytes: usize) -> Fallible<Timed> {

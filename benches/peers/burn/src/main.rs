@@ -12,8 +12,13 @@ use std::time::Instant;
 use burn::tensor::{Device, DeviceKind, Tensor, TensorData, activation};
 use mantissa::Gpu;
 use mantissa::gpu::{Buffer, GpuOptions, Plan, PlanBuilder};
-use mantissa::ops::softmax::{Options, Softmax, Tensors, reference};
+use mantissa::ops::softmax::{Options, Softmax, Tensors};
 use pollster::block_on;
+
+#[path = "../../../shared/softmax.rs"]
+mod shared;
+
+use shared::{check, values};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -21,6 +26,8 @@ const SHAPES: [(usize, usize); 4] = [(1, 49_152), (64, 4_096), (1_024, 1_024), (
 const ROUNDS: usize = 15;
 /// Values that a round computes, so that it lasts some 20 ms and waiting for it does not count.
 const VALUES: usize = 8 << 20;
+/// Of answers, whoever's.
+const BOUND: f64 = 1e-5;
 
 fn main() -> Fallible<()> {
     let gpu = block_on(Gpu::request(&GpuOptions::default()))?;
@@ -33,10 +40,10 @@ fn main() -> Fallible<()> {
         let ours = Ours::new(&gpu, (rows, cols), &x, runs)?;
         let tensor = Tensor::<2>::from_data(TensorData::new(x.clone(), [rows, cols]), &device);
         check(
-            "burn",
             &x,
             &activation::softmax(tensor.clone(), 1).into_data().try_to_vec::<f32>()?,
             cols,
+            BOUND,
         )?;
         let (mut own, mut peer) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -69,7 +76,7 @@ impl Ours {
         }
         let own = Self(block_on(plan.build(&mut |_, _| {}))?);
         own.round()?;
-        check("mantissa", x, &block_on(to.read(0, x.len()))?, cols)?;
+        check(x, &block_on(to.read(0, x.len()))?, cols, BOUND)?;
         Ok(own)
     }
 
@@ -93,27 +100,4 @@ fn theirs(device: &Device, x: &Tensor<2>, runs: usize) -> Fallible<f64> {
 fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
     seconds[seconds.len() / 2]
-}
-
-/// Normal values, roughly: the sum of four uniform ones.
-fn values(n: usize) -> Vec<f32> {
-    let mut state = 1u64;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 40) as f32 / (1u64 << 24) as f32
-    };
-    (0..n).map(|_| (0..4).map(|_| uniform() * 4.0 - 2.0).sum()).collect()
-}
-
-/// Every value within 1e-5 of float64: far above anyone's rounding, far below anything wrong.
-fn check(whose: &str, x: &[f32], y: &[f32], cols: usize) -> Fallible<()> {
-    for (x, y) in x.chunks(cols).zip(y.chunks(cols)) {
-        for (want, got) in reference(x, 1.0).into_iter().zip(y) {
-            let off = (f64::from(*got) - want).abs();
-            if off.is_nan() || off > 1e-5 * want + 1e-37 {
-                return Err(format!("{whose}: {got:e} instead of {want:e}").into());
-            }
-        }
-    }
-    Ok(())
 }
