@@ -82,10 +82,11 @@ const WITH_SUBGROUPS: [&str; 5] = ["attention", "matmul", "rms_norm", "stage", "
 
 /// What is tried within WebGPU's default limits: what is laid out by a device's limits. That no kernel
 /// needs more than these is shown by `tests/shaders.rs`.
-const WITH_DEFAULT_LIMITS: [&str; 3] = ["softmax", "model", "program"];
+const WITH_DEFAULT_LIMITS: [&str; 2] = ["softmax", "model"];
 
-/// What is tried without f16, which no kernel uses beyond the directive (`tests/shaders.rs` again).
-const WITHOUT_F16: [&str; 2] = ["softmax", "model"];
+/// What is tried without f16, which no kernel uses beyond the directive (`tests/shaders.rs` again; whole
+/// models without it are in `tests/peers/test_shapes.py`).
+const WITHOUT_F16: [&str; 1] = ["softmax"];
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -149,7 +150,7 @@ fn with_subgroups(adapters: &[AdapterSummary], lanes: &str) -> Vec<Trial> {
         let said = format!("they have {} to {}", sizes[0], sizes[1]);
         trials.push(Trial::test(name, move || if all_are { Ok(()) } else { Err(said.into()) }));
         let devices = support::masked(adapter, &mut Vec::new()).into_iter();
-        for device in devices.filter(|device| !device.without().subgroups) {
+        for device in devices.filter(|device| device.without() == Without::default()) {
             let used = |(name, _): &Suite| WITH_SUBGROUPS.contains(name);
             trials.extend(trials_of(&device, suites().filter(used)));
         }

@@ -183,10 +183,9 @@ fn check(gpu: &Gpu, format: FormatRef, s: Shape) -> Outcome {
 /// machine would do it.
 fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
-    // Larger tiles of other machines take drivers long to compile, and decode no other way.
-    let thorough = ["f32", "q4_1", "q6_k"].contains(&format.name());
     for caps in machines(gpu) {
-        let rows: &[usize] = match caps == gpu.caps() || thorough {
+        // Larger tiles of other machines take drivers long to compile, and decode no other way.
+        let rows: &[usize] = match caps == gpu.caps() || is_thorough(format) {
             true => &[1, 2, 3, 7, 8, 9, 16, 33, 128],
             false => &[1, 3],
         };
@@ -198,6 +197,12 @@ fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
         check(gpu, format, Shape::of(caps, format, 3, 33, format.block_len()))?;
     }
     Ok(())
+}
+
+/// A plain format, one with a minimum and one of super-blocks, which stand for all where
+/// pipelines would be made for what has nothing to do with the format.
+fn is_thorough(format: FormatRef) -> bool {
+    ["f32", "q4_1", "q6_k"].contains(&format.name())
 }
 
 fn long(gpu: &Gpu, format: FormatRef) -> Outcome {
@@ -467,7 +472,8 @@ fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
     for caps in machines(gpu) {
         for m in [1, 3] {
-            let whole = Shape { bias: true, accumulate: true, ..Shape::of(caps, format, m, 75, k) };
+            let more = is_thorough(format);
+            let whole = Shape { bias: more, accumulate: more, ..Shape::of(caps, format, m, 75, k) };
             let cut = Shape { shard_bytes: rows_of_bytes(format, 16, k), ..whole };
             check(gpu, format, cut)?;
             let (whole, cut) = (launch(gpu, format, whole)?, launch(gpu, format, cut)?);

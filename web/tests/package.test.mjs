@@ -6,10 +6,9 @@ import { faults } from './package/faults.mjs';
 import { kernels } from './package/kernels.mjs';
 import { kvCache } from './package/kv_cache.mjs';
 import { loading } from './package/loading.mjs';
-import { model } from './package/model.mjs';
 import { remote } from './package/remote.mjs';
 import { text } from './package/text.mjs';
 import { tuning } from './package/tuning.mjs';
 import { inBrowsers } from './suite.mjs';
 
-inBrowsers(open, { model, loading, remote, faults, choosing, 'KV cache': kvCache, kernels, text, tuning });
+inBrowsers(open, { loading, remote, faults, choosing, 'KV cache': kvCache, kernels, text, tuning });

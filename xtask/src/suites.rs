@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every suite there is, by name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::thread;
@@ -13,8 +13,8 @@ use crate::{desktop, drivers, web};
 /// One suite: a name and what it runs.
 struct Suite {
     name: String,
-    /// Whether another such suite may run at the same time: it compiles nothing, and seldom keeps
-    /// more than one core busy.
+    /// Whether another such suite may run at the same time: it compiles none of our code, and how
+    /// long things take is not what it is about.
     beside: bool,
     run: Box<Run>,
 }
@@ -77,9 +77,10 @@ fn finish(report: &Report) -> ExitCode {
     if report.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// All but the documentation's examples, which cargo runs only by themselves, and the benches. Of
-/// `examples/`, all are built with the window's, and run by tests/examples.rs.
-const TESTS: &str = "test --workspace --lib --bins --tests --no-fail-fast";
+/// All but the documentation's examples, which cargo runs only by themselves, the benches, and the
+/// trials of tests/gpu on a device. Of `examples/`, all are built with the window's, and run by
+/// tests/examples.rs.
+const TESTS: &str = "test --workspace --lib --bins --tests --no-fail-fast -- --skip [Vulkan/";
 
 /// THE list of suites, in the order in which they run: what fails fast comes first.
 ///
@@ -106,8 +107,6 @@ fn all() -> Vec<Suite> {
         ),
         plain("check (native, library)", "check -p mantissa --lib --no-default-features"),
         on_both_drivers("cargo test", TESTS),
-        on_lavapipe(4),
-        on_lavapipe(16),
         plain("cargo test --doc", "test --workspace --doc"),
         documentation(),
         model_suite(),
@@ -116,6 +115,8 @@ fn all() -> Vec<Suite> {
     suites.push(new("web: build", |_| web::build()));
     suites.push(new("web: size", |_| web::budget()));
     suites.extend(browsers().unwrap_or_else(|error| vec![missing("web", error)]));
+    suites.push(on_swiftshader());
+    suites.extend([None, Some(4), Some(16)].map(on_lavapipe));
     suites.extend(peers().unwrap_or_else(|error| vec![missing("peers", error)]));
     suites
 }
@@ -140,21 +141,43 @@ fn on_both_drivers(name: &str, args: &str) -> Suite {
     new(name, run)
 }
 
-/// lavapipe's subgroup is as wide as the vectors it compiles for: 8 by itself, 4 and 16 here, where
-/// what uses subgroups is tried again.
-fn on_lavapipe(lanes: u32) -> Suite {
-    let run = move |setup: &Setup| {
-        let lavapipe = present(&setup.lavapipe, "lavapipe")?;
-        execute(
-            cargo("test --workspace --test gpu")
-                .env("VK_ICD_FILENAMES", lavapipe)
-                .env("MANTISSA_REQUIRE_ADAPTERS", "llvmpipe")
-                .env("MANTISSA_SUBGROUPS", lanes.to_string())
-                .env("LP_NATIVE_VECTOR_WIDTH", (32 * lanes).to_string())
-                .env("XDG_RUNTIME_DIR", runtime_dir()?),
-        )
+/// tests/gpu on SwiftShader.
+fn on_swiftshader() -> Suite {
+    let run = |setup: &Setup| {
+        let swiftshader = present(&setup.swiftshader, "SwiftShader")?;
+        execute(&mut gpu_tests("SwiftShader", swiftshader)?)
     };
-    new(format!("gpu (lavapipe, subgroups of {lanes})"), run)
+    Suite { beside: true, ..new("gpu (SwiftShader)", run) }
+}
+
+/// tests/gpu on lavapipe, whose subgroup is as wide as the vectors it compiles for: 8 by itself on
+/// most machines, 4 and 16 where asked, with which what uses subgroups is tried again.
+fn on_lavapipe(lanes: Option<u32>) -> Suite {
+    let run = move |setup: &Setup| {
+        let mut tests = gpu_tests("llvmpipe", present(&setup.lavapipe, "lavapipe")?)?;
+        if let Some(lanes) = lanes {
+            tests
+                .env("MANTISSA_SUBGROUPS", lanes.to_string())
+                .env("LP_NATIVE_VECTOR_WIDTH", (32 * lanes).to_string());
+        }
+        execute(&mut tests)
+    };
+    let name = match lanes {
+        Some(lanes) => format!("gpu (lavapipe, subgroups of {lanes})"),
+        None => "gpu (lavapipe)".into(),
+    };
+    Suite { beside: true, ..new(name, run) }
+}
+
+/// tests/gpu with one driver. In a process of its own, since lavapipe compiles one shader at a time
+/// in each.
+fn gpu_tests(adapter: &str, driver: &Path) -> Result<Command> {
+    let mut tests = cargo("test --workspace --test gpu");
+    tests
+        .env("VK_ICD_FILENAMES", driver)
+        .env("MANTISSA_REQUIRE_ADAPTERS", adapter)
+        .env("XDG_RUNTIME_DIR", runtime_dir()?);
+    Ok(tests)
 }
 
 fn documentation() -> Suite {
@@ -223,6 +246,7 @@ fn browsers() -> Result<Vec<Suite>> {
 
 fn in_browser(file: String, browser: &'static str) -> Suite {
     let name = format!("web: {file} ({browser})");
+    let beside = file == "package";
     let run = move |setup: &Setup| {
         present(&setup.browsers, "browsers")?;
         let mut node = command("node");
@@ -240,8 +264,8 @@ fn in_browser(file: String, browser: &'static str) -> Suite {
         .env("XDG_RUNTIME_DIR", runtime_dir()?);
         execute(&mut node)
     };
-    // Alone, since it looks at how quick the page is.
-    new(name, run)
+    // The others look at how quick the page is.
+    Suite { beside, ..new(name, run) }
 }
 
 fn pytest(file: String) -> Suite {
