@@ -24,6 +24,8 @@ const TYPES = {
   '.wasm': 'application/wasm',
   '.svg': 'image/svg+xml',
 };
+/** A broken connection takes along what arrived and was not read yet: a busy browser has so long to read. */
+const READ_MS = 2000;
 const BLANK = '<!doctype html><html lang="en"><title>Mantissa</title><body></body></html>';
 
 /**
@@ -112,7 +114,7 @@ async function stream(path, { start, end, flipped }, fault, response, promised) 
     }
   }
   if (end === promised) response.end();
-  else setTimeout(() => response.destroy(), 20);
+  else setTimeout(() => response.destroy(), end > start ? READ_MS : 0);
 }
 
 /** Resolves when more can be written, or the other side is gone. */
