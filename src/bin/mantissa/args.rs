@@ -75,8 +75,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = cache_format)]
     pub kv_cache: FormatRef,
 
-    /// What activations are rounded to before they are multiplied with weights: q8 is faster on some
-    /// machines and less accurate
+    /// What activations are rounded to before they are multiplied with weights: q8 is less accurate,
+    /// and half as fast on software drivers (what it does on a GPU is for `mantissa bench` to tell)
     #[arg(long, value_enum, default_value_t = ActivationsArg::F32)]
     pub activations: ActivationsArg,
 
