@@ -187,8 +187,8 @@ impl Gpu {
     }
 
     /// How it has to be waited for.
-    pub(crate) fn pace(&self) -> Pace {
-        self.0.pace
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.0.pace
     }
 
     /// What kernels may use.

@@ -4,16 +4,16 @@ const queue = [];
 let channel;
 
 /**
- * Resolves after about a millisecond. A timer that is set by a timer is held back to four; one that
- * is set by a message is not.
+ * Resolves after about so many milliseconds. A timer that is set by a timer is held back to four; one
+ * that is set by a message is not.
  */
-export function tick() {
+export function tick(milliseconds) {
   if (!channel) {
     channel = new MessageChannel();
-    channel.port1.onmessage = () => setTimeout(queue.shift(), 1);
+    channel.port1.onmessage = () => setTimeout(...queue.shift());
   }
   return new Promise((resolve) => {
-    queue.push(resolve);
+    queue.push([resolve, milliseconds]);
     channel.port2.postMessage(0);
   });
 }

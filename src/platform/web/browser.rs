@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/src/platform/web/browser.js")]
 extern "C" {
-    pub(super) fn tick() -> Promise;
+    pub(super) fn tick(milliseconds: f64) -> Promise;
     pub(super) fn compile(create: &mut dyn FnMut()) -> Promise;
     pub(super) fn give(pipeline: &JsValue);
     #[wasm_bindgen(js_name = askForSubgroups)]

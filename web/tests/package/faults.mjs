@@ -131,6 +131,24 @@ export function faults(context) {
     assert.ok(got.memory.gpuBytes > 0);
   });
 
+  test('where only a tick tells what is done, nothing waits for it', async () => {
+    await patchWorkers(page, TICKING);
+    const got = await page.evaluate(async () => {
+      let ticks = 0;
+      new BroadcastChannel('ticks').onmessage = () => ticks++;
+      const told = () => new Promise((done) => setTimeout(done, 200));
+      const model = await Mantissa.load('/files/tiny.gguf');
+      await told();
+      const loading = ticks;
+      const { tokens } = await model.complete('hello', { maxTokens: 8 }).result;
+      await told();
+      await model.dispose();
+      return { loading, answering: ticks - loading, tokens };
+    });
+    // Two are waited for: they are how the package learns that there is a tick.
+    assert.deepEqual(got, { loading: 2, answering: 0, tokens: 8 });
+  });
+
   test('without WebGPU the page is told so', async () => {
     const got = await page.evaluate(async () => {
       Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined });
@@ -167,3 +185,32 @@ const HUGE_TENTH_BUFFER = `
     const huge = (how.usage & GPUBufferUsage.STORAGE) !== 0 && !how.mappedAtCreation && ++made === 10;
     return createBuffer.call(this, huge ? { ...how, size: 2 ** 30 } : how);
   };`;
+
+/**
+ * A device that tells that work is done, or a buffer mapped, when something is submitted, or on a tick, as
+ * Firefox does. This tick is so long that nobody is late for it, and it is told of.
+ */
+const TICKING = `
+  const channel = new BroadcastChannel('ticks');
+  const waiting = new Set();
+  const { submit } = GPUQueue.prototype;
+  GPUQueue.prototype.submit = function (commands) {
+    submit.call(this, commands);
+    for (const go of waiting) go();
+    waiting.clear();
+  };
+  const tick = (go) => {
+    if (!waiting.delete(go)) return;
+    channel.postMessage('');
+    go();
+  };
+  for (const [{ prototype }, name] of [[GPUQueue, 'onSubmittedWorkDone'], [GPUBuffer, 'mapAsync']]) {
+    const original = prototype[name];
+    prototype[name] = async function (...how) {
+      await original.apply(this, how);
+      await new Promise((go) => {
+        waiting.add(go);
+        setTimeout(tick, 2000, go);
+      });
+    };
+  }`;
