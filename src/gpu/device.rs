@@ -423,6 +423,6 @@ fn watch(device: &wgpu::Device) -> Arc<Mutex<Option<Fault>>> {
 }
 
 /// A lock that outlives a panic elsewhere: the data behind these locks is never half-written.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod buffer;
+mod compile;
 mod device;
 pub mod link;
 mod pipeline;

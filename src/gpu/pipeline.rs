@@ -232,16 +232,20 @@ const ROUND: Part = part!("lib/round.wgsl");
 const INTEGERS: Part = part!("lib/integers.wgsl");
 
 impl Gpu {
-    /// The pipeline of this variant, compiled if this device has not met it yet.
-    pub(super) async fn pipeline(&self, op: &Op, variant: &Variant) -> Result<Arc<Pipeline>> {
-        let key = PipelineKey {
+    pub(super) fn pipeline_key(&self, op: &Op, variant: &Variant) -> PipelineKey {
+        PipelineKey {
             op: op.name,
             formats: variant.formats.iter().map(|f| f.name()).collect(),
             caps: self.caps(),
             constants: variant.constants.iter().map(|(n, v)| (n.clone(), v.to_bits())).collect(),
             parts: variant.parts.iter().map(|part| part.path).collect(),
             textures: variant.textures.clone(),
-        };
+        }
+    }
+
+    /// The pipeline of this variant, compiled if this device has not met it yet.
+    pub(super) async fn pipeline(&self, op: &Op, variant: &Variant) -> Result<Arc<Pipeline>> {
+        let key = self.pipeline_key(op, variant);
         if let Some(found) = self.pipelines().get(&key) {
             return Ok(found.clone());
         }

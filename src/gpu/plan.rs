@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use super::buffer::Buffer;
+use super::compile::{Wanted, pause};
 use super::device::{Gpu, Submission};
 use super::pipeline::{Op, Pipeline, Variant};
 use super::texels::{Bind, Bound, Texels};
@@ -117,7 +118,8 @@ impl PlanBuilder {
     }
 
     /// Compiles what is missing, uploads the uniforms, makes the bind groups. `progress` hears of
-    /// each dispatch (done, of all); between two of them the future may be dropped.
+    /// each pipeline that was missing and of each dispatch (done, of all); between two of them the
+    /// future may be dropped.
     ///
     /// # Errors
     /// What the device says.
@@ -126,7 +128,13 @@ impl PlanBuilder {
         let arena = Buffer::uniform(&self.gpu, "uniforms", words).await?;
         arena.write(0, &self.uniforms);
         let own = Own::new(&self.gpu, self.scratch).await?;
-        let total = self.recorded.len() as u64;
+        let unmet = self.unmet();
+        let (mut done, total) = (0, (unmet.len() + self.recorded.len()) as u64);
+        let mut hear = || {
+            done += 1;
+            progress(done, total);
+        };
+        self.gpu.compile_all(unmet, &mut hear).await?;
         let mut dispatches = Vec::with_capacity(self.recorded.len());
         for mut recorded in self.recorded {
             recorded.give(&own);
@@ -137,7 +145,7 @@ impl PlanBuilder {
             let Recorded { grid, bound, operands, .. } = recorded;
             let _operands = bound;
             dispatches.push(Dispatch { op, operands, pipeline, bind_group, grid, _operands });
-            progress(dispatches.len() as u64, total);
+            hear();
             pause().await;
         }
         Ok(Plan { gpu: self.gpu, label: self.label, dispatches, _arena: arena })
@@ -148,11 +156,11 @@ impl PlanBuilder {
     /// # Errors
     /// What the device says.
     pub async fn compile(&self) -> Result<()> {
-        for recorded in &self.recorded {
-            self.gpu.pipeline(recorded.op, &recorded.variant).await?;
-            pause().await;
-        }
-        Ok(())
+        self.gpu.compile_all(self.unmet(), &mut || ()).await
+    }
+
+    fn unmet(&self) -> Vec<Wanted> {
+        self.gpu.unmet(self.recorded.iter().map(|recorded| (recorded.op, &recorded.variant)))
     }
 
     /// Builds the plan, runs it once and waits for it.
@@ -178,19 +186,6 @@ fn operands(op: &Op, variant: &Variant, params: &[u8]) -> String {
         words.push(format!("{rows}×{}", chunks * CHUNK));
     }
     words.join(" ")
-}
-
-/// Pending once, for whoever polls to look at other things; natively nothing else here is.
-async fn pause() {
-    let mut paused = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut paused, true) {
-            return std::task::Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }
 
 /// What a plan binds that nobody else has.

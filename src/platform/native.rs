@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -180,6 +181,28 @@ impl Compiled {
 /// error is the driver's reason.
 pub(crate) async fn compile(_: impl Fn() -> wgpu::ComputePipeline) -> Result<Compiled, String> {
     Ok(Compiled)
+}
+
+/// How many pipelines are compiled at a time: compilers need some 100 MB each meanwhile.
+pub(crate) fn lanes() -> usize {
+    thread::available_parallelism().map_or(1, Into::into).min(4)
+}
+
+/// Work on a thread of its own. Dropping it waits for its end, so that no program ends while a
+/// driver compiles.
+pub(crate) struct Beside(Option<thread::JoinHandle<()>>);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // What has panicked there, its caller does by itself.
+        let _ = self.0.take().map(thread::JoinHandle::join);
+    }
+}
+
+/// Begins work beside the caller's, if the machine has a thread for it.
+pub(crate) fn beside(work: BoxFuture<'static, ()>) -> Option<Beside> {
+    let thread = thread::Builder::new().spawn(|| pollster::block_on(work));
+    thread.ok().map(|thread| Beside(Some(thread)))
 }
 
 /// Natively wgpu gives memory back with the last handle.

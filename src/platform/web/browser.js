@@ -58,6 +58,11 @@ export function give(pipeline) {
   given = pipeline;
 }
 
+/** The machine's cores, as far as the browser tells. */
+export function cores() {
+  return navigator.hardwareConcurrency ?? 1;
+}
+
 /** Whether WGSL has storage textures that kernels read. */
 export function readsStorageTextures() {
   return navigator.gpu?.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false;

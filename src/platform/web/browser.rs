@@ -8,6 +8,7 @@ extern "C" {
     pub(super) fn tick(milliseconds: f64) -> Promise;
     pub(super) fn compile(create: &mut dyn FnMut()) -> Promise;
     pub(super) fn give(pipeline: &JsValue);
+    pub(super) fn cores() -> u32;
     #[wasm_bindgen(js_name = askForSubgroups)]
     pub(super) fn ask_for_subgroups(want: bool);
     #[wasm_bindgen(js_name = askedForSubgroups)]

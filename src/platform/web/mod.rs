@@ -11,7 +11,7 @@ mod regex;
 mod source;
 mod wait;
 
-pub(crate) use pipeline::compile;
+pub(crate) use pipeline::{Beside, beside, compile, lanes};
 pub use regex::{Match, Regex, Text};
 pub use source::BlobSource;
 pub(crate) use wait::{Pace, told, wait};

@@ -3,7 +3,7 @@
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-use super::browser;
+use super::{BoxFuture, browser};
 
 /// A pipeline that the browser has made.
 pub(crate) struct Compiled(JsValue);
@@ -29,4 +29,18 @@ pub(crate) async fn compile(
             Err(other) => format!("{other:?}"),
         }),
     }
+}
+
+/// How many pipelines are compiled at a time.
+pub(crate) fn lanes() -> usize {
+    (browser::cores() as usize).clamp(1, 4)
+}
+
+/// Work between the caller's. Nothing waits for its end.
+pub(crate) struct Beside;
+
+/// Begins work beside the caller's.
+pub(crate) fn beside(work: BoxFuture<'static, ()>) -> Option<Beside> {
+    wasm_bindgen_futures::spawn_local(work);
+    Some(Beside)
 }
