@@ -98,6 +98,22 @@ fn grids_stay_within_the_limit_at_the_largest_shapes() {
     assert_eq!(tried, all, "every operation has its largest shape here");
 }
 
+/// A token takes at most seven launches for each layer of the default model, whatever lanes share: four
+/// multiplications, append and attention, and one more for each row of x that is staged.
+#[test]
+fn a_layer_of_a_token_is_seven_launches_at_most() {
+    let plain = Caps::plain(Class::Software);
+    let quads = Caps { subgroups: true, quads: 4, ..plain };
+    let eights = Caps { subgroups: true, subgroup: 8, quads: 8, ..plain };
+    // SmolLM2-135M: qkv, output, gate and up, down.
+    let matrices = [(960, 576), (576, 576), (3072, 576), (576, 1536)];
+    for caps in [Caps::plain(Class::Gpu), plain, quads, eights] {
+        let tile = |shape| ops::matmul::Tile::choose(caps, mantissa::formats::F32, shape, 1);
+        let staged = matrices.iter().filter(|&&shape| tile(shape).staged).count();
+        assert!(6 + staged <= 7, "{caps:?}: {staged} staged");
+    }
+}
+
 /// A fold covers every group, in no more than it must.
 #[test]
 fn folding_covers_every_row() {

@@ -92,9 +92,11 @@ pub enum Share {
     Workgroup,
 }
 
-/// Weights from which on a single row of x is staged, too.
+/// Weights from which on a single row of x is staged, too: where eight lanes share what they read of x and of
+/// the gain, and where fewer or none do.
 const STAGED: usize = 1 << 22;
 
+const STAGED_UNSHARED: usize = 1 << 20;
 /// How the work is laid out over lanes; all values are powers of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tile {
@@ -179,7 +181,8 @@ impl Tile {
                 // Where few lanes share x, more rows of W for each load of it.
                 let rows = if m == 1 || !by_subgroup { wide } else { 4 };
                 // What it saves grows with the weights, and a launch costs as much for few of them.
-                let staged = m > 1 || n.saturating_mul(k) >= STAGED;
+                let least = if by_subgroup { STAGED } else { STAGED_UNSHARED };
+                let staged = m > 1 || n.saturating_mul(k) >= least;
                 // Sixteen rows of x take an eighth less than twice eight, if few of them are padding;
                 // the kernel takes longer to compile.
                 let tile_m = if by_subgroup && m >= 64 { 16 } else { 8 };
