@@ -9,7 +9,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
-use mantissa::gpu::{Access, Binding, Caps, Class, Linked, Op, Part, Variant, link_op, link_parts};
+use mantissa::gpu::{
+    Access, Binding, Caps, Class, Linked, Op, Part, SAMPLER, Variant, link_op, link_parts,
+};
 use mantissa::ops::sample::Choice;
 use mantissa::ops::{self, OPS, STEP_WORDS, Span};
 use mantissa::probes::PROBES;
@@ -126,7 +128,7 @@ fn bindings_are_what_the_operation_says() {
         // A part that takes a binding from a texture is named after it.
         let textures = kernel.parts.iter().filter_map(|part| {
             let name = part.path.strip_prefix("lib/")?.strip_suffix(".wgsl")?;
-            name.strip_suffix("_sampled").or(name.strip_suffix("_stored"))
+            ["_sampled", "_nearest", "_stored"].iter().find_map(|way| name.strip_suffix(way))
         });
         let textures: Vec<_> = textures.collect();
         let space = |binding: &Binding| match binding.access {
@@ -142,6 +144,11 @@ fn bindings_are_what_the_operation_says() {
         declared.extend(
             kernel.op.bindings.iter().zip(1..).map(|(b, i)| (0, i, b.name.to_string(), space(b))),
         );
+        // Behind them all, the sampler of parts that have one.
+        let samples = |part: &Part| part.path.ends_with("_nearest.wgsl");
+        if kernel.parts.iter().any(samples) {
+            declared.push((0, SAMPLER as u32, "nearest".to_string(), AddressSpace::Handle));
+        }
         if found == declared {
             return Ok(());
         }

@@ -19,8 +19,7 @@ fn scale_offset(b: Block) -> vec2<f32> {
 }
 
 fn decode8(b: Block, g: u32) -> Vec8 {
-    let q = codes8(b, g);
-    return Vec8(b.d * (q.lo - 8.0), b.d * (q.hi - 8.0));
+    return centred_nibbles(b.q[g], b.d, 8.0);
 }
 
 const HAS_MINIMUM = false;

@@ -20,8 +20,7 @@ fn scale_offset(b: Block) -> vec2<f32> {
 }
 
 fn decode8(b: Block, g: u32) -> Vec8 {
-    let q = codes8(b, g);
-    return Vec8(b.d * q.lo + b.m, b.d * q.hi + b.m);
+    return scaled_nibbles(b.q[g], b.d, b.m);
 }
 
 const HAS_MINIMUM = true;

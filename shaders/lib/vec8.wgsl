@@ -28,12 +28,35 @@ fn floats(lo: vec4<u32>, hi: vec4<u32>) -> Vec8 {
     return Vec8(vec4<f32>(bitcast<vec4<i32>>(lo)), vec4<f32>(bitcast<vec4<i32>>(hi)));
 }
 
-// The eight nibbles of w, lowest first, as 0..15.
-fn nibbles(w: u32) -> Vec8 {
+// Where the nibbles of half a word stand, and what brings them down.
+const NIBBLE_PLACES = vec4<f32>(0x1p0, 0x1p4, 0x1p8, 0x1p12);
+const NIBBLE_STEPS = vec4<f32>(0x1p0, 0x1p-4, 0x1p-8, 0x1p-12);
+
+// The eight nibbles of w, lowest first, those of either half where they stand.
+fn standing_nibbles(w: u32) -> Vec8 {
     let mask = vec4<u32>(0xfu, 0xf0u, 0xf00u, 0xf000u);
-    let step = vec4<f32>(1.0, 0x1p-4, 0x1p-8, 0x1p-12);
-    let q = floats(vec4<u32>(w) & mask, vec4<u32>(w >> 16u) & mask);
-    return Vec8(q.lo * step, q.hi * step);
+    return floats(vec4<u32>(w) & mask, vec4<u32>(w >> 16u) & mask);
+}
+
+// The eight nibbles q of w as 0..15.
+fn nibbles(w: u32) -> Vec8 {
+    let q = standing_nibbles(w);
+    return Vec8(q.lo * NIBBLE_STEPS, q.hi * NIBBLE_STEPS);
+}
+
+// d·q + o, rounded once: d, of few bits, takes what brings the nibbles down.
+fn scaled_nibbles(w: u32, d: f32, o: f32) -> Vec8 {
+    let q = standing_nibbles(w);
+    let step = d * NIBBLE_STEPS;
+    return Vec8(q.lo * step + o, q.hi * step + o);
+}
+
+// d·(q − zero), where an infinite d gives infinity.
+fn centred_nibbles(w: u32, d: f32, zero: f32) -> Vec8 {
+    let q = standing_nibbles(w);
+    let step = d * NIBBLE_STEPS;
+    let at = zero * NIBBLE_PLACES;
+    return Vec8((q.lo - at) * step, (q.hi - at) * step);
 }
 
 // base + 16 times bit i of h, for eight codes of five bits or more.

@@ -5,3 +5,5 @@
 fn x_at(i: u32) -> vec4<f32> {
     return x[i];
 }
+
+fn open_x() {}

@@ -27,6 +27,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    open_weights();
     let eights = params.chunks * 4u;
     let id = (group.y * groups.x + group.x) * LANES + lane;
     let to_row = id / eights;

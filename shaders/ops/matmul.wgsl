@@ -5,7 +5,7 @@
 // of decoding; larger tiles are prefill. SPLIT lanes share the same rows, each taking every SPLIT-th
 // chunk, and add up in a fixed order: 1 where lanes are few (a CPU), more where they are many.
 // Weights lie where lib/weights_*.wgsl says (a buffer, a texture), x where lib/x_buffer.wgsl,
-// lib/x_sampled.wgsl or lib/x_stored.wgsl does; its values come through lib/x_direct.wgsl, lib/x_quad.wgsl,
+// lib/x_sampled.wgsl, x_nearest or x_stored does; its values come through lib/x_direct.wgsl, lib/x_quad.wgsl,
 // lib/x_subgroup.wgsl or lib/x_memory.wgsl, and the sums go out through lib/way_out.wgsl.
 //
 // All of a lane's state has constant indices and so lies in registers; hence the written-out tiles. Loops
@@ -25,6 +25,9 @@ override CODES: bool = false;
 // Whether a chunk's eights are written out, not a loop, for a single row of x: the compiler then chooses the
 // words of a block.
 override WRITTEN_OUT: bool = false;
+// Whether the loop over eights ends at its head, as Tint wants it: it counts the rounds of a loop that may not
+// end, and SwiftShader carries all sums through each branch. Other drivers want the end (see above).
+override AT_HEAD: bool = false;
 // RMSNorm on the way in: x[m, k]·gain[k] / sqrt(mean(x[m, :]²) + eps), whose last factor waits for
 // the sum.
 override NORM: bool = false;
@@ -168,10 +171,10 @@ alias Quad = array<Lane, 4>;
 fn new_quad(m: u32) -> Quad {
     var q: Quad;
     let last = params.m - 1u;
-    q[0].m = min(m, last);
-    q[1].m = min(m + 1u, last);
-    q[2].m = min(m + 2u, last);
-    q[3].m = min(m + 3u, last);
+    q[0].m = min(m + nth_row(0u), last);
+    q[1].m = min(m + nth_row(1u), last);
+    q[2].m = min(m + nth_row(2u), last);
+    q[3].m = min(m + nth_row(3u), last);
     return q;
 }
 
@@ -188,15 +191,14 @@ fn begin_quad(q: ptr<function, Quad>, c: u32) {
 
 // Group g of chunk c.
 fn step_quad(q: ptr<function, Quad>, w: array<Vec8, 8>, c: u32, g: u32) {
-    let front = x_of_two((*q)[0], (*q)[1], c, g);
-    (*q)[0] = step((*q)[0], w, front[0], front[1]);
+    let x = x_of_quad(*q, c, g);
+    (*q)[0] = step((*q)[0], w, x[0], x[1]);
     if TILE_M > 1u {
-        (*q)[1] = step((*q)[1], w, front[2], front[3]);
+        (*q)[1] = step((*q)[1], w, x[2], x[3]);
     }
     if TILE_M > 2u {
-        let back = x_of_two((*q)[2], (*q)[3], c, g);
-        (*q)[2] = step((*q)[2], w, back[0], back[1]);
-        (*q)[3] = step((*q)[3], w, back[2], back[3]);
+        (*q)[2] = step((*q)[2], w, x[4], x[5]);
+        (*q)[3] = step((*q)[3], w, x[6], x[7]);
     }
 }
 
@@ -256,22 +258,36 @@ fn store_lane(own: Lane, m: u32, row: u32, lane: u32) {
 }
 
 fn store_quad(q: Quad, m: u32, row: u32, lane: u32) {
-    store_lane(q[0], m, row, lane);
+    store_lane(q[0], m + nth_row(0u), row, lane);
     if TILE_M > 1u {
-        store_lane(q[1], m + 1u, row, lane);
+        store_lane(q[1], m + nth_row(1u), row, lane);
     }
     if TILE_M > 2u {
-        store_lane(q[2], m + 2u, row, lane);
-        store_lane(q[3], m + 3u, row, lane);
+        store_lane(q[2], m + nth_row(2u), row, lane);
+        store_lane(q[3], m + nth_row(3u), row, lane);
     }
 }
 
-fn eight(q: ptr<function, Quad>, b: array<Block, 8>, c: u32, g: u32) {
-    step_quad(q, factors_of_rows(b, g), c, g);
+// Group g of chunk c, whose blocks are b.
+fn eight(
+    q0: ptr<function, Quad>, q1: ptr<function, Quad>, q2: ptr<function, Quad>, q3: ptr<function, Quad>,
+    b: array<Block, 8>, c: u32, g: u32,
+) {
+    let w = factors_of_rows(b, g);
+    step_quad(q0, w, c, g);
+    if TILE_M > 4u {
+        step_quad(q1, w, c, g);
+    }
+    if TILE_M > 8u {
+        step_quad(q2, w, c, g);
+        step_quad(q3, w, c, g);
+    }
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    open_weights();
+    open_x();
     begin_x();
     let row = (group.x * (LANES / SPLIT) + lane / SPLIT) * ROWS;
     let m = group.y * TILE_M;
@@ -294,22 +310,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
             let b = load_rows(row, c);
             if WRITTEN_OUT {
-                eight(&q0, b, c, 0u);
-                eight(&q0, b, c, 1u);
-                eight(&q0, b, c, 2u);
-                eight(&q0, b, c, 3u);
+                eight(&q0, &q1, &q2, &q3, b, c, 0u);
+                eight(&q0, &q1, &q2, &q3, b, c, 1u);
+                eight(&q0, &q1, &q2, &q3, b, c, 2u);
+                eight(&q0, &q1, &q2, &q3, b, c, 3u);
+            } else if AT_HEAD {
+                for (var g = 0u; g < 4u; g++) {
+                    eight(&q0, &q1, &q2, &q3, b, c, g);
+                }
             } else {
                 var g = 0u;
                 loop {
-                    let w = factors_of_rows(b, g);
-                    step_quad(&q0, w, c, g);
-                    if TILE_M > 4u {
-                        step_quad(&q1, w, c, g);
-                    }
-                    if TILE_M > 8u {
-                        step_quad(&q2, w, c, g);
-                        step_quad(&q3, w, c, g);
-                    }
+                    eight(&q0, &q1, &q2, &q3, b, c, g);
                     g++;
                     if g == 4u {
                         break;

@@ -114,6 +114,7 @@ fn finish_row(own: Sums, m: u32, row: u32, lane: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    open_weights();
     let row = (group.x * (LANES / SPLIT) + lane / SPLIT) * select(4u, 8u, EIGHT);
     let first_m = group.y * TILE_M;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::device::{Caps, Gpu};
 use super::link::{Linked, Part, instantiate, part};
-use super::texels::{Fetch, Texel};
+use super::texels::{Fetch, SAMPLER, Texel};
 use crate::error::{Error, Result};
 use crate::formats::{FormatRef, RowScale};
 use crate::platform;
@@ -137,17 +137,22 @@ impl Variant {
         self
     }
 
-    /// The same, by way of the part that declares this binding as a texture: of a sampled one and of one
-    /// in storage, that which is to be read so ([`Caps::fetch`]).
+    /// The same, by way of the part that declares this binding as a texture: of those in the order of
+    /// [`Fetch`], that which is to be read so ([`Caps::fetch`]).
     pub fn with_texels(
         mut self,
-        parts: [Part; 2],
+        parts: [Part; 3],
         fetch: Fetch,
         (binding, texel): (&'static str, Texel),
     ) -> Self {
         self.parts.push(fetch.part(parts));
         self.textures.push((binding, texel, fetch));
         self
+    }
+
+    /// Whether it has a sampler.
+    pub(super) fn samples(&self) -> bool {
+        self.textures.iter().any(|(.., fetch)| *fetch == Fetch::Nearest)
     }
 
     /// The same for weights in `format`.
@@ -214,6 +219,9 @@ pub fn link_parts(op: &Op, formats: &[FormatRef], parts: &[Part], caps: Caps) ->
             linked.push(path, &text);
         }
     }
+    if parts.iter().any(|part| part.path.ends_with("_nearest.wgsl")) {
+        linked.push(NEAREST.path, NEAREST.text);
+    }
     // The op's own part comes last, behind those that read its variables: naga 30 resolves
     // override-sized arrays wrongly where a type that a constant is made of is declared behind them.
     for part in parts.iter().chain(&op.parts[..1]) {
@@ -225,6 +233,7 @@ pub fn link_parts(op: &Op, formats: &[FormatRef], parts: &[Part], caps: Caps) ->
 const REDUCE: Part = part!("lib/reduce.wgsl");
 const REDUCE_SUBGROUP: Part = part!("lib/reduce_subgroup.wgsl");
 const CODES_DECODED: Part = part!("lib/codes_decoded.wgsl");
+const NEAREST: Part = part!("lib/nearest.wgsl");
 const LAYOUT: Part = part!("lib/layout.wgsl");
 pub(crate) const VEC8: Part = part!("lib/vec8.wgsl");
 pub(crate) const F32_BITS: Part = part!("lib/f32_bits.wgsl");
@@ -335,6 +344,10 @@ fn bind_group_layout(
     };
     let mut entries = vec![entry(0, buffer(wgpu::BufferBindingType::Uniform))];
     entries.extend(op.bindings.iter().enumerate().map(|(i, b)| entry(i + 1, ty(b))));
+    if variant.samples() {
+        let nearest = wgpu::BindingType::Sampler(wgpu::SamplerBindingType::NonFiltering);
+        entries.push(entry(SAMPLER, nearest));
+    }
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
         label: Some(what),
         entries: &entries,

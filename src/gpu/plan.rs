@@ -9,7 +9,7 @@ use super::buffer::Buffer;
 use super::compile::{Wanted, pause};
 use super::device::{Gpu, Submission};
 use super::pipeline::{Op, Pipeline, Variant};
-use super::texels::{Bind, Bound, Texels};
+use super::texels::{Bind, Bound, SAMPLER, Texels};
 use crate::error::{Error, Result};
 use crate::formats::CHUNK;
 
@@ -139,7 +139,7 @@ impl PlanBuilder {
         for mut recorded in self.recorded {
             recorded.give(&own);
             let pipeline = self.gpu.pipeline(recorded.op, &recorded.variant).await?;
-            let bind = |device: &wgpu::Device| recorded.bind(device, &pipeline, &arena);
+            let bind = |device: &wgpu::Device| recorded.bind(device, &pipeline, &arena, &own);
             let bind_group = self.gpu.scoped(recorded.op.name, 0, bind).await?;
             let op = recorded.op.name;
             let Recorded { grid, bound, operands, .. } = recorded;
@@ -192,6 +192,7 @@ fn operands(op: &Op, variant: &Variant, params: &[u8]) -> String {
 struct Own {
     scratch: Bound,
     nothing: Buffer,
+    nearest: wgpu::Sampler,
 }
 
 impl Own {
@@ -201,7 +202,9 @@ impl Own {
             0 => nothing.bound(),
             vec4s => Texels::zeros(gpu, "x as texels", vec4s).await?.bound(),
         };
-        Ok(Self { scratch, nothing })
+        let descriptor = wgpu::SamplerDescriptor::default();
+        let nearest = gpu.scoped("nearest", 0, |device| device.create_sampler(&descriptor)).await?;
+        Ok(Self { scratch, nothing, nearest })
     }
 }
 
@@ -217,7 +220,13 @@ impl Recorded {
         }
     }
 
-    fn bind(&self, device: &wgpu::Device, pipeline: &Pipeline, arena: &Buffer) -> wgpu::BindGroup {
+    fn bind(
+        &self,
+        device: &wgpu::Device,
+        pipeline: &Pipeline,
+        arena: &Buffer,
+        own: &Own,
+    ) -> wgpu::BindGroup {
         let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: arena.raw(),
             offset: self.params_at,
@@ -228,7 +237,9 @@ impl Recorded {
             Bound::Texels(texels) => Some(wgpu::BindingResource::TextureView(texels.view())),
             Bound::Scratch | Bound::Nothing => None,
         });
-        let numbered = std::iter::once(params).chain(whole).zip(0..);
+        let nearest = || wgpu::BindingResource::Sampler(&own.nearest);
+        let sampler = self.variant.samples().then(|| (nearest(), SAMPLER as u32));
+        let numbered = std::iter::once(params).chain(whole).zip(0..).chain(sampler);
         let entries: Vec<_> = numbered
             .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
             .collect();

@@ -9,8 +9,11 @@ use crate::error::{Error, Result};
 use crate::platform;
 
 /// Texels in a row of a texture; vec4 i is texel (i mod 1024, i / 1024). The same as in
-/// `shaders/lib/*_sampled.wgsl` and `*_stored.wgsl`.
+/// `shaders/lib/*_sampled.wgsl`, `*_nearest.wgsl` and `*_stored.wgsl`.
 pub const TEXEL_ROW: usize = 1024;
+
+/// Where kernels bind the sampler, as `shaders/lib/nearest.wgsl` has it.
+pub const SAMPLER: usize = 15;
 
 /// What a texel is to a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,18 +29,23 @@ pub enum Texel {
 pub enum Fetch {
     /// As a sampler does, from a level of its choice: `texture_2d`.
     Sampled,
+    /// By way of a sampler that takes the nearest texel, where bounds are held before each load, at the
+    /// cost of one. No sampler reads integers: words are floats of the same bits.
+    Nearest,
     /// From the only level: a storage texture, `texture_storage_2d<…, read>`.
     Stored,
 }
 
 impl Fetch {
     /// What this driver does faster, as measured: SwiftShader reads storage textures at half the rate of
-    /// sampled ones, lavapipe at twice. A browser on SwiftShader tells that its subgroups have four lanes.
+    /// sampled ones, lavapipe at twice. A browser on SwiftShader tells that its subgroups have four lanes; it
+    /// is Chromium.
     pub(super) fn of(info: &wgpu::AdapterInfo) -> Self {
         let of_four = (info.subgroup_min_size, info.subgroup_max_size) == (4, 4);
         let in_browser = info.backend == wgpu::Backend::BrowserWebGpu;
-        let swift_shader = info.name.contains("SwiftShader") || in_browser && of_four;
-        if swift_shader || !platform::reads_storage_textures() {
+        if in_browser && of_four {
+            Self::Nearest
+        } else if info.name.contains("SwiftShader") || !platform::reads_storage_textures() {
             Self::Sampled
         } else {
             Self::Stored
@@ -45,30 +53,31 @@ impl Fetch {
     }
 
     /// The part that reads so.
-    pub(crate) fn part(self, [sampled, stored]: [Part; 2]) -> Part {
+    pub(crate) fn part(self, [sampled, nearest, stored]: [Part; 3]) -> Part {
         match self {
             Self::Sampled => sampled,
+            Self::Nearest => nearest,
             Self::Stored => stored,
         }
     }
 }
 
 impl Texel {
-    fn format(self) -> wgpu::TextureFormat {
-        match self {
-            Self::Uint => wgpu::TextureFormat::Rgba32Uint,
-            Self::Float => wgpu::TextureFormat::Rgba32Float,
+    fn format(self, fetch: Fetch) -> wgpu::TextureFormat {
+        match (self, fetch) {
+            (Self::Uint, Fetch::Sampled | Fetch::Stored) => wgpu::TextureFormat::Rgba32Uint,
+            (Self::Float, _) | (Self::Uint, Fetch::Nearest) => wgpu::TextureFormat::Rgba32Float,
         }
     }
 
     /// The binding of a texture that a kernel reads.
     pub(super) fn read(self, fetch: Fetch) -> wgpu::BindingType {
         if fetch == Fetch::Stored {
-            return self.stored(wgpu::StorageTextureAccess::ReadOnly);
+            return self.stored(fetch, wgpu::StorageTextureAccess::ReadOnly);
         }
-        let sample_type = match self {
-            Self::Uint => wgpu::TextureSampleType::Uint,
-            Self::Float => wgpu::TextureSampleType::Float { filterable: false },
+        let sample_type = match self.format(fetch) {
+            wgpu::TextureFormat::Rgba32Uint => wgpu::TextureSampleType::Uint,
+            _ => wgpu::TextureSampleType::Float { filterable: false },
         };
         let view_dimension = wgpu::TextureViewDimension::D2;
         wgpu::BindingType::Texture { sample_type, view_dimension, multisampled: false }
@@ -76,13 +85,13 @@ impl Texel {
 
     /// The binding of a texture that a kernel writes.
     pub(super) fn write(self) -> wgpu::BindingType {
-        self.stored(wgpu::StorageTextureAccess::WriteOnly)
+        self.stored(Fetch::Stored, wgpu::StorageTextureAccess::WriteOnly)
     }
 
-    fn stored(self, access: wgpu::StorageTextureAccess) -> wgpu::BindingType {
+    fn stored(self, fetch: Fetch, access: wgpu::StorageTextureAccess) -> wgpu::BindingType {
         wgpu::BindingType::StorageTexture {
             access,
-            format: self.format(),
+            format: self.format(fetch),
             view_dimension: wgpu::TextureViewDimension::D2,
         }
     }
@@ -163,7 +172,7 @@ impl Texels {
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
-            format: texel.format(),
+            format: texel.format(gpu.caps().fetch),
             usage: U::TEXTURE_BINDING | U::COPY_SRC | U::COPY_DST | U::STORAGE_BINDING,
             view_formats: &[],
         };

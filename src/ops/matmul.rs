@@ -64,15 +64,16 @@ const X_TOGETHER: Part = part!("lib/x_together.wgsl");
 
 /// Where x is.
 const X_BUFFER: Part = part!("lib/x_buffer.wgsl");
-const X_TEXELS: [Part; 2] = [part!("lib/x_sampled.wgsl"), part!("lib/x_stored.wgsl")];
+const X_TEXELS: [Part; 3] =
+    [part!("lib/x_sampled.wgsl"), part!("lib/x_nearest.wgsl"), part!("lib/x_stored.wgsl")];
 
 /// The parts that variants of the operation choose, for a test of them all: x may be in a buffer
 /// wherever the weights are, and is in texels where they are.
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
     let subgroup = caps.subgroups.then_some([X_QUAD, X_SUBGROUP]);
     let ways = [X_DIRECT, X_MEMORY].into_iter().chain(subgroup.into_iter().flatten());
-    let [sampled, stored] = [0, 1].map(|i| [X_TEXELS[i], IN_TEXELS[i]]);
-    let places = WORDS.map(|words| [X_BUFFER, words]).into_iter().chain([sampled, stored]);
+    let texels = X_TEXELS.into_iter().zip(IN_TEXELS).map(|(x, words)| [x, words]);
+    let places = WORDS.map(|words| [X_BUFFER, words]).into_iter().chain(texels);
     ways.flat_map(|way| places.clone().map(move |place| [way, &place[..]].concat())).collect()
 }
 
@@ -95,8 +96,8 @@ pub enum Share {
 /// Weights from which on a single row of x is staged, too: where eight lanes share what they read of x and of
 /// the gain, and where fewer or none do.
 const STAGED: usize = 1 << 22;
-
 const STAGED_UNSHARED: usize = 1 << 20;
+
 /// How the work is laid out over lanes; all values are powers of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tile {
@@ -349,6 +350,7 @@ fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, accumulate
         ("TAIL", flag(has_tail(w.cols))),
         ("CODES", flag(tile.uses_codes(w.format))),
         ("WRITTEN_OUT", flag(writes_out(tile, caps, w.format))),
+        ("AT_HEAD", flag(caps.class == Class::Gpu || caps.fetch == Fetch::Nearest)),
         ("NORM", flag(normed)),
         // As many rows as a lane owns lie side by side in memory.
         ("NEIGHBOURS", if w.tile.is_multiple_of(tile.rows) { tile.rows as f64 } else { 1.0 }),

@@ -43,11 +43,13 @@ pub enum Words {
 
 /// How kernels that read packed weights find their words.
 const IN_BUFFER: Part = part!("lib/weights_buffer.wgsl");
-pub(super) const IN_TEXELS: [Part; 2] =
-    [part!("lib/weights_sampled.wgsl"), part!("lib/weights_stored.wgsl")];
+const SAMPLED: Part = part!("lib/weights_sampled.wgsl");
+const NEAREST: Part = part!("lib/weights_nearest.wgsl");
+const STORED: Part = part!("lib/weights_stored.wgsl");
+pub(super) const IN_TEXELS: [Part; 3] = [SAMPLED, NEAREST, STORED];
 
 /// All ways, for a test of them all.
-pub const WORDS: [Part; 3] = [IN_BUFFER, IN_TEXELS[0], IN_TEXELS[1]];
+pub const WORDS: [Part; 4] = [IN_BUFFER, SAMPLED, NEAREST, STORED];
 
 impl Words {
     async fn upload(gpu: &Gpu, name: &str, words: &[u32], texels: bool) -> Result<Self> {
