@@ -45,7 +45,9 @@ fn main() {
     };
     let mut trials: Vec<Trial> = EXAMPLES.iter().map(run).collect();
     trials.push(Trial::test("all of them are here, and short", all_are_here));
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    // An example is a program: it has the machine to itself.
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
 fn all_are_here() -> Result<(), Failed> {

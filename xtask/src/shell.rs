@@ -54,8 +54,8 @@ thread_local! {
 }
 
 /// Does `work`; what its programs say is kept in a file of this name and printed at the end, so that
-/// it is not mixed with what others say meanwhile.
-pub fn in_one_piece<T>(name: &str, work: impl FnOnce() -> T) -> T {
+/// it is not mixed with what others say meanwhile. An error quotes what tells most of it.
+pub fn in_one_piece<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let folder = target().join("logs");
     let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let path = folder.join(name.chars().map(letter).collect::<String>()).with_extension("txt");
@@ -63,11 +63,24 @@ pub fn in_one_piece<T>(name: &str, work: impl FnOnce() -> T) -> T {
     let file = std::fs::create_dir_all(&folder).and_then(|()| File::create(&path)).ok();
     LOG.set(file);
     let done = work();
-    if LOG.take().is_some() {
-        let said = std::fs::read(&path).unwrap_or_default();
-        eprintln!("{}", String::from_utf8_lossy(&said));
+    if LOG.take().is_none() {
+        return done;
     }
-    done
+    let said = std::fs::read(&path).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    eprintln!("{said}");
+    done.map_err(|error| format!("{error}\n{}", telling(&said)))
+}
+
+/// The lines that name what failed, and the last ones: cargo, pytest and node have words of their own.
+fn telling(said: &str) -> String {
+    const WORDS: [&str; 7] = ["FAILED", "panicked", "error:", "Error", "not ok", "✖", "signal:"];
+    const MOST: usize = 20;
+    let lines: Vec<&str> = said.lines().collect();
+    let (before, last) = lines.split_at(lines.len().saturating_sub(MOST));
+    let names = |line: &&&str| WORDS.iter().any(|word| line.contains(word));
+    let named = before.iter().filter(names).take(MOST);
+    named.chain(last).map(|line| format!("  {line}\n")).collect()
 }
 
 /// Runs it with our own streams, or in one piece; an error names the command.
@@ -111,4 +124,21 @@ fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let root = format!("{}/", root().display());
     words.map(|w| w.to_string_lossy().replace(&root, "")).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::telling;
+
+    #[test]
+    fn an_error_quotes_what_failed_and_the_end() {
+        let passed = "test sound ... ok\n".repeat(100);
+        let said = format!(
+            "{passed}test broken ... FAILED\n{passed}error: 1 target failed:\n    `--test cli`"
+        );
+        let told = telling(&said);
+        assert!(told.contains("broken"), "{told}");
+        assert!(told.ends_with("  error: 1 target failed:\n      `--test cli`\n"), "{told}");
+        assert_eq!(told.lines().count(), 21, "{told}");
+    }
 }
