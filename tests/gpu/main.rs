@@ -158,9 +158,17 @@ fn with_subgroups(adapters: &[AdapterSummary], lanes: &str) -> Vec<Trial> {
     trials
 }
 
+/// Each suite has a device of its own, since what is compiled is kept as long as a device lives.
 fn trials_of(device: &Device, suites: impl Iterator<Item = Suite>) -> Vec<Trial> {
-    let cases = suites.flat_map(|(op, trials)| trials().into_iter().map(move |case| (op, case)));
-    let trial = |(op, (name, case)): (&str, (String, Case))| {
+    suites.flat_map(|(op, trials)| of_suite(device.afresh(), op, trials())).collect()
+}
+
+fn of_suite(
+    device: Device,
+    op: &'static str,
+    cases: Vec<(String, Case)>,
+) -> impl Iterator<Item = Trial> {
+    cases.into_iter().map(move |(name, case)| {
         let device = device.clone();
         let name = format!("[{}] {op}::{name}", device.label);
         Trial::test(name, move || {
@@ -168,8 +176,7 @@ fn trials_of(device: &Device, suites: impl Iterator<Item = Suite>) -> Vec<Trial>
             case(&gpu)?;
             Ok(gpu.check()?)
         })
-    };
-    cases.map(trial).collect()
+    })
 }
 
 /// What would run if there were an adapter.

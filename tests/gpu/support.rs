@@ -52,6 +52,11 @@ impl Device {
         Self { label, options, opened: Arc::default() }
     }
 
+    /// The same, to be opened anew.
+    pub fn afresh(&self) -> Self {
+        Self { opened: Arc::default(), ..self.clone() }
+    }
+
     /// The capabilities of the adapter that are left unused.
     pub fn without(&self) -> Without {
         self.options.without
