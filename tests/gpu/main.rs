@@ -82,11 +82,10 @@ const WITH_SUBGROUPS: [&str; 5] = ["attention", "matmul", "rms_norm", "stage", "
 
 /// What is tried within WebGPU's default limits: what is laid out by a device's limits. That no kernel
 /// needs more than these is shown by `tests/shaders.rs`.
-const WITH_DEFAULT_LIMITS: [&str; 2] = ["softmax", "model"];
+const WITH_DEFAULT_LIMITS: [&str; 3] = ["softmax", "model", "program"];
 
-/// What is tried without f16, which no kernel uses beyond the directive (`tests/shaders.rs` again; whole
-/// models without it are in `tests/peers/test_shapes.py`).
-const WITHOUT_F16: [&str; 1] = ["softmax"];
+/// What is tried without f16, which no kernel uses beyond the directive (`tests/shaders.rs` again).
+const WITHOUT_F16: [&str; 2] = ["softmax", "model"];
 
 fn main() {
     let arguments = Arguments::from_args();
