@@ -10,8 +10,15 @@ fn slot_in_tiles(row: u32, c: u32, n: u32, tile: u32) -> u32 {
     return (row / tile * slots + c / n) * tile + row % tile;
 }
 
+// Neighbouring rows that a lane reads one after the other: 4 or 8 where ROW_TILE is a multiple of it and the
+// first row too, else 1. Formats are given the first row, and nth says which of them is meant: in a tile
+// rows lie side by side, so what is worked out for the first holds for all.
+override NEIGHBOURS: u32 = 1u;
+
+var<private> nth: u32;
+
 fn slot(row: u32, c: u32, n: u32) -> u32 {
-    return slot_in_tiles(row, c, n, ROW_TILE);
+    return slot_in_tiles(row, c, n, ROW_TILE) + nth;
 }
 
 // First word of plane p.
@@ -19,12 +26,7 @@ fn plane(p: u32) -> u32 {
     return select(select(params.plane2, params.plane1, p == 1u), 0u, p == 0u);
 }
 
-// Neighbouring rows that a lane reads one after the other, `nth` being which: 4 or 8 where ROW_TILE is a
-// multiple of it and the first row too, else 1.
-override NEIGHBOURS: u32 = 1u;
-
-var<private> nth: u32;
-// Their words of planes 1 and 2.
+// Neighbours' words of planes 1 and 2.
 var<private> neighbours: array<vec4<u32>, 4>;
 
 // The word of plane p (1 or 2) for chunk c of a row, n chunks having one. Those of neighbouring rows lie

@@ -6,10 +6,11 @@
 // chunk, and add up in a fixed order: 1 where lanes are few (a CPU), more where they are many.
 // Weights lie where lib/weights_*.wgsl says (a buffer, a texture), x where lib/x_buffer.wgsl,
 // lib/x_sampled.wgsl, x_nearest or x_stored does; its values come through lib/x_direct.wgsl, lib/x_quad.wgsl,
-// lib/x_subgroup.wgsl or lib/x_memory.wgsl, and the sums go out through lib/way_out.wgsl.
+// lib/x_subgroup.wgsl or lib/x_memory.wgsl. Between chunks sums are where lib/sums_carried.wgsl or
+// lib/sums_stored.wgsl leaves them, and they go out through lib/way_out.wgsl.
 //
-// All of a lane's state has constant indices and so lies in registers; hence the written-out tiles. Loops
-// end where they are left: lavapipe runs what stands behind a condition once more for no lane.
+// A lane's state within a chunk has constant indices and so lies in registers; hence the written-out tiles.
+// Loops end where they are left: lavapipe runs what stands behind a condition once more for no lane.
 
 override LANES: u32 = 64u;
 override SPLIT: u32 = 16u;
@@ -22,8 +23,8 @@ override TAIL: bool = false;
 // Whether to multiply with the format's codes, and with their scale and offset once per chunk:
 // Σ (d·q + o)·x = d·Σ q·x + o·Σ x.
 override CODES: bool = false;
-// Whether a chunk's eights are written out, not a loop, for a single row of x: the compiler then chooses the
-// words of a block.
+// Whether a chunk's eights are written out, not a loop: the compiler then chooses the words of a block, and
+// nothing is carried from eight to eight.
 override WRITTEN_OUT: bool = false;
 // Whether the loop over eights ends at its head, as Tint wants it: it counts the rounds of a loop that may not
 // end, and SwiftShader carries all sums through each branch. Other drivers want the end (see above).
@@ -50,8 +51,11 @@ struct X { v: vec4<f32>, squares: f32 }
 // A value for each of a lane's rows of W.
 struct Rows { a: vec4<f32>, b: vec4<f32> }
 
-// What a lane knows of a row of x.
-struct Lane { m: u32, x: XChunk, sums: Rows, codes: Rows, total: f32, squares: f32 }
+// What a lane has of a row of x so far: its products with rows of W, its squares.
+struct Sums { rows: Rows, squares: f32 }
+
+// What it knows of the row beside that, codes and total of the chunk that it is on.
+struct Lane { m: u32, x: XChunk, sums: Sums, codes: Rows, total: f32 }
 
 var<workgroup> partial: array<vec4<f32>, LANES>;
 
@@ -73,7 +77,7 @@ fn load_nth(row: u32, r: u32, c: u32) -> Block {
     if NEIGHBOURS == 1u {
         return load_block(min(row + r, last), c);
     }
-    return load_block(min(row, last / NEIGHBOURS * NEIGHBOURS) + r, c);
+    return load_block(min(row, last / NEIGHBOURS * NEIGHBOURS), c);
 }
 
 fn load_rows(row: u32, c: u32) -> array<Block, 8> {
@@ -130,13 +134,13 @@ fn dot_rows(s: Rows, w: array<Vec8, 8>, lo: vec4<f32>, hi: vec4<f32>) -> Rows {
 fn step(own: Lane, w: array<Vec8, 8>, lo: X, hi: X) -> Lane {
     var lane = own;
     if NORM {
-        lane.squares += lo.squares + hi.squares;
+        lane.sums.squares += lo.squares + hi.squares;
     }
     if CODES {
         lane.codes = dot_rows(own.codes, w, lo.v, hi.v);
         lane.total += part_total(lo.v, hi.v);
     } else {
-        lane.sums = dot_rows(own.sums, w, lo.v, hi.v);
+        lane.sums.rows = dot_rows(own.sums.rows, w, lo.v, hi.v);
     }
     return lane;
 }
@@ -145,7 +149,7 @@ fn begin_chunk(own: Lane, c: u32) -> Lane {
     var lane = own;
     lane.x = load_chunk(own.m, c);
     if NORM {
-        lane.squares += lane.x.squares;
+        lane.sums.squares += lane.x.squares;
     }
     if CODES {
         lane.codes = Rows(vec4<f32>(), vec4<f32>());
@@ -158,11 +162,11 @@ fn end_chunk(own: Lane, scale: Rows, offset: Rows) -> Lane {
     var lane = own;
     if CODE_OFFSET {
         let total = vec4<f32>(chunk_total(own.x, own.total));
-        lane.sums.a = fma(offset.a, total, lane.sums.a);
-        lane.sums.b = fma(offset.b, total, lane.sums.b);
+        lane.sums.rows.a = fma(offset.a, total, lane.sums.rows.a);
+        lane.sums.rows.b = fma(offset.b, total, lane.sums.rows.b);
     }
-    lane.sums.a = fma(scale.a, own.codes.a, lane.sums.a);
-    lane.sums.b = fma(scale.b, own.codes.b, lane.sums.b);
+    lane.sums.rows.a = fma(scale.a, own.codes.a, lane.sums.rows.a);
+    lane.sums.rows.b = fma(scale.b, own.codes.b, lane.sums.rows.b);
     return lane;
 }
 
@@ -178,7 +182,8 @@ fn new_quad(m: u32) -> Quad {
     return q;
 }
 
-fn begin_quad(q: ptr<function, Quad>, c: u32) {
+fn begin_quad(q: ptr<function, Quad>, between: ptr<function, Between>, first: u32, c: u32) {
+    take_up(q, between, first);
     (*q)[0] = begin_chunk((*q)[0], c);
     if TILE_M > 1u {
         (*q)[1] = begin_chunk((*q)[1], c);
@@ -202,15 +207,20 @@ fn step_quad(q: ptr<function, Quad>, w: array<Vec8, 8>, c: u32, g: u32) {
     }
 }
 
-fn end_quad(q: ptr<function, Quad>, scale: Rows, offset: Rows) {
-    (*q)[0] = end_chunk((*q)[0], scale, offset);
-    if TILE_M > 1u {
-        (*q)[1] = end_chunk((*q)[1], scale, offset);
+fn end_quad(
+    q: ptr<function, Quad>, between: ptr<function, Between>, first: u32, scale: Rows, offset: Rows,
+) {
+    if CODES {
+        (*q)[0] = end_chunk((*q)[0], scale, offset);
+        if TILE_M > 1u {
+            (*q)[1] = end_chunk((*q)[1], scale, offset);
+        }
+        if TILE_M > 2u {
+            (*q)[2] = end_chunk((*q)[2], scale, offset);
+            (*q)[3] = end_chunk((*q)[3], scale, offset);
+        }
     }
-    if TILE_M > 2u {
-        (*q)[2] = end_chunk((*q)[2], scale, offset);
-        (*q)[3] = end_chunk((*q)[3], scale, offset);
-    }
+    put_down(q, between, first);
 }
 
 // Adds up what SPLIT lanes have of the same rows, in a fixed order; the first of them gets the sum.
@@ -237,9 +247,9 @@ fn row_scales(row: u32) -> vec4<f32> {
         row_scale(rows.x), row_scale(rows.y), row_scale(rows.z), row_scale(rows.w));
 }
 
-fn store_lane(own: Lane, m: u32, row: u32, lane: u32) {
-    let a = join(own.sums.a, lane);
-    var b = own.sums.b;
+fn store_sums(own: Sums, m: u32, row: u32, lane: u32) {
+    let a = join(own.rows.a, lane);
+    var b = own.rows.b;
     if ROWS > 4u {
         b = join(b, lane);
     }
@@ -254,17 +264,6 @@ fn store_lane(own: Lane, m: u32, row: u32, lane: u32) {
     store4(m, row, row_scales(row) * a * norm);
     if ROWS > 4u {
         store4(m, row + 4u, row_scales(row + 4u) * b * norm);
-    }
-}
-
-fn store_quad(q: Quad, m: u32, row: u32, lane: u32) {
-    store_lane(q[0], m + nth_row(0u), row, lane);
-    if TILE_M > 1u {
-        store_lane(q[1], m + nth_row(1u), row, lane);
-    }
-    if TILE_M > 2u {
-        store_lane(q[2], m + nth_row(2u), row, lane);
-        store_lane(q[3], m + nth_row(3u), row, lane);
     }
 }
 
@@ -295,18 +294,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var q1 = new_quad(m + 4u);
     var q2 = new_quad(m + 8u);
     var q3 = new_quad(m + 12u);
+    var between: Between;
     var at = 0u;
     loop {
         fetch_x(m, at, lane);
         let c = at + first_chunk(lane);
         if SPLIT == 1u || c < params.chunks {
-            begin_quad(&q0, c);
+            begin_quad(&q0, &between, 0u, c);
             if TILE_M > 4u {
-                begin_quad(&q1, c);
+                begin_quad(&q1, &between, 4u, c);
             }
             if TILE_M > 8u {
-                begin_quad(&q2, c);
-                begin_quad(&q3, c);
+                begin_quad(&q2, &between, 8u, c);
+                begin_quad(&q3, &between, 12u, c);
             }
             let b = load_rows(row, c);
             if WRITTEN_OUT {
@@ -328,13 +328,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                     }
                 }
             }
+            var scale: Rows;
+            var offset: Rows;
             if CODES {
                 let s0 = scale_offset(b[0]);
                 let s1 = scale_offset(b[1]);
                 let s2 = scale_offset(b[2]);
                 let s3 = scale_offset(b[3]);
-                var scale = Rows(vec4<f32>(s0.x, s1.x, s2.x, s3.x), vec4<f32>());
-                var offset = Rows(vec4<f32>(s0.y, s1.y, s2.y, s3.y), vec4<f32>());
+                scale.a = vec4<f32>(s0.x, s1.x, s2.x, s3.x);
+                offset.a = vec4<f32>(s0.y, s1.y, s2.y, s3.y);
                 if ROWS > 4u {
                     let s4 = scale_offset(b[4]);
                     let s5 = scale_offset(b[5]);
@@ -343,14 +345,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                     scale.b = vec4<f32>(s4.x, s5.x, s6.x, s7.x);
                     offset.b = vec4<f32>(s4.y, s5.y, s6.y, s7.y);
                 }
-                end_quad(&q0, scale, offset);
-                if TILE_M > 4u {
-                    end_quad(&q1, scale, offset);
-                }
-                if TILE_M > 8u {
-                    end_quad(&q2, scale, offset);
-                    end_quad(&q3, scale, offset);
-                }
+            }
+            end_quad(&q0, &between, 0u, scale, offset);
+            if TILE_M > 4u {
+                end_quad(&q1, &between, 4u, scale, offset);
+            }
+            if TILE_M > 8u {
+                end_quad(&q2, &between, 8u, scale, offset);
+                end_quad(&q3, &between, 12u, scale, offset);
             }
         }
         at += SPLIT;
@@ -358,12 +360,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             break;
         }
     }
-    store_quad(q0, m, row, lane);
-    if TILE_M > 4u {
-        store_quad(q1, m + 4u, row, lane);
-    }
-    if TILE_M > 8u {
-        store_quad(q2, m + 8u, row, lane);
-        store_quad(q3, m + 12u, row, lane);
-    }
+    store_tile(&q0, &q1, &q2, &q3, &between, m, row, lane);
 }

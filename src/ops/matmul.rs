@@ -52,15 +52,19 @@ pub static OP: Op = Op {
 /// How sums go out, of this multiplication and of the one in bytes.
 pub(super) const WAY_OUT: Part = part!("lib/way_out.wgsl");
 
-/// How lanes come by their values of x.
-const X_DIRECT: &[Part] = &[X_EACH, X_ALONE, X_APART, part!("lib/x_direct.wgsl")];
-const X_MEMORY: &[Part] = &[X_EACH, X_ALONE, X_APART, part!("lib/x_memory.wgsl")];
-const X_SUBGROUP: &[Part] = &[X_EACH, X_TOGETHER, part!("lib/x_subgroup.wgsl")];
-const X_QUAD: &[Part] = &[X_ALONE, X_TOGETHER, part!("lib/x_quad.wgsl")];
+/// How lanes come by their values of x, and how their sums go from chunk to chunk.
+const X_DIRECT: &[Part] = &[SUMS_CARRIED, X_EACH, X_ALONE, X_APART, part!("lib/x_direct.wgsl")];
+const X_MEMORY: &[Part] = &[SUMS_CARRIED, X_EACH, X_ALONE, X_APART, part!("lib/x_memory.wgsl")];
+const X_SUBGROUP: &[Part] = &[SUMS_CARRIED, X_EACH, X_TOGETHER, part!("lib/x_subgroup.wgsl")];
+const X_QUAD: &[Part] = &[SUMS_CARRIED, X_ALONE, X_TOGETHER, BY_QUAD];
+const X_QUAD_STORED: &[Part] = &[SUMS_STORED, X_ALONE, X_TOGETHER, BY_QUAD];
+const BY_QUAD: Part = part!("lib/x_quad.wgsl");
 const X_EACH: Part = part!("lib/x_each.wgsl");
 const X_ALONE: Part = part!("lib/x_alone.wgsl");
 const X_APART: Part = part!("lib/x_apart.wgsl");
 const X_TOGETHER: Part = part!("lib/x_together.wgsl");
+const SUMS_CARRIED: Part = part!("lib/sums_carried.wgsl");
+const SUMS_STORED: Part = part!("lib/sums_stored.wgsl");
 
 /// Where x is.
 const X_BUFFER: Part = part!("lib/x_buffer.wgsl");
@@ -70,7 +74,7 @@ const X_TEXELS: [Part; 3] =
 /// The parts that variants of the operation choose, for a test of them all: x may be in a buffer
 /// wherever the weights are, and is in texels where they are.
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
-    let subgroup = caps.subgroups.then_some([X_QUAD, X_SUBGROUP]);
+    let subgroup = caps.subgroups.then_some([X_QUAD, X_QUAD_STORED, X_SUBGROUP]);
     let ways = [X_DIRECT, X_MEMORY].into_iter().chain(subgroup.into_iter().flatten());
     let texels = X_TEXELS.into_iter().zip(IN_TEXELS).map(|(x, words)| [x, words]);
     let places = WORDS.map(|words| [X_BUFFER, words]).into_iter().chain(texels);
@@ -202,9 +206,16 @@ impl Tile {
         self.lanes / self.split * self.rows
     }
 
-    fn variant(&self, fetch: Fetch) -> Variant {
+    /// Whether sums wait in memory from chunk to chunk: on SwiftShader, who shares x by quads, where they
+    /// are many and a chunk is without branches (see [`writes_out`]).
+    fn stores_sums(&self, format: FormatRef) -> bool {
+        self.share == Share::Quad && self.m >= 4 && format.has_codes()
+    }
+
+    fn variant(&self, format: FormatRef, fetch: Fetch) -> Variant {
         let part = match self.share {
             Share::Lane => X_DIRECT,
+            Share::Quad if self.stores_sums(format) => X_QUAD_STORED,
             Share::Quad => X_QUAD,
             Share::Subgroup => X_SUBGROUP,
             Share::Workgroup => X_MEMORY,
@@ -235,7 +246,7 @@ pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<G
     // A chunk, its four eights and what its lane fetches of x; in the end four values, and the others'
     // sums, of each row of x for each four rows of W, and of its squares.
     let each = tile.rows / 4;
-    let reduce = tile.m * (4 * each + (each + 1) * tile.split);
+    let reduce = tile.m * (1 + 4 * each + (each + 1) * tile.split);
     let fetches = tile.fetched().div_ceil(tile.lanes);
     check_loop("matmul", (chunks.div_ceil(tile.split) * (1 + 4 + fetches) + reduce) as u64)?;
     Ok([rows.div_ceil(tile.group_rows()) as u32, m.div_ceil(tile.m) as u32, 1])
@@ -355,7 +366,7 @@ fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, accumulate
         // As many rows as a lane owns lie side by side in memory.
         ("NEIGHBOURS", if w.tile.is_multiple_of(tile.rows) { tile.rows as f64 } else { 1.0 }),
     ];
-    let variant = tile.variant(caps.fetch).and(&constants);
+    let variant = tile.variant(w.format, caps.fetch).and(&constants);
     let squares = tile.fetched().max(1) as f64;
     let squared = normed && tile.share == Share::Workgroup;
     let variant = if squared { variant.and(&[("SQUARES", squares)]) } else { variant };
@@ -379,13 +390,12 @@ pub(super) fn way_out(
     ])
 }
 
-/// Whether a loop over eights is worth writing out: on lavapipe, for a row of x. SwiftShader gains nothing,
-/// and a GPU's compiler sees to it; four times a decoder that is long takes a minute to compile.
+/// Whether a loop over eights is worth writing out: on lavapipe for a row of x, on SwiftShader where sums wait
+/// in memory, so that no branch carries them. A GPU's compiler sees to it; four times a decoder that is long
+/// takes a minute to compile.
 fn writes_out(tile: &Tile, caps: Caps, format: FormatRef) -> bool {
-    tile.m == 1
-        && format.has_codes()
-        && caps.class == Class::Software
-        && caps.fetch == Fetch::Stored
+    let one = tile.m == 1 && caps.class == Class::Software && caps.fetch == Fetch::Stored;
+    (one && format.has_codes()) || tile.stores_sums(format)
 }
 
 fn flag(on: bool) -> f64 {
