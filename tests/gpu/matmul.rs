@@ -281,6 +281,9 @@ fn by_quad(gpu: &Gpu) -> Outcome {
         ((4, 1), (1, 160, q4_1)),
         ((8, 2), (3, 70, f32)),
         ((8, 4), (7, 96, q4_1)),
+        // Sums wait in memory, of codes too, and of sixteen rows of x.
+        ((8, 4), (3, 160, q4_1)),
+        ((4, 16), (17, 96, q4_1)),
         ((4, 16), (17, 97, f32)),
     ] {
         let (share, codes) = (Share::Quad, m < 4);
