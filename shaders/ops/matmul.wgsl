@@ -158,15 +158,41 @@ fn begin_chunk(own: Lane, c: u32) -> Lane {
     return lane;
 }
 
-fn end_chunk(own: Lane, scale: Rows, offset: Rows) -> Lane {
-    var lane = own;
+// The chunk's scale and offset of each of a lane's rows of W, with CODES.
+struct Scales { scale: Rows, offset: Rows }
+
+fn scales_of_rows(b: array<Block, 8>) -> Scales {
+    var all: Scales;
+    if CODES {
+        let s0 = scale_offset(b[0]);
+        let s1 = scale_offset(b[1]);
+        let s2 = scale_offset(b[2]);
+        let s3 = scale_offset(b[3]);
+        all.scale.a = vec4<f32>(s0.x, s1.x, s2.x, s3.x);
+        all.offset.a = vec4<f32>(s0.y, s1.y, s2.y, s3.y);
+        if ROWS > 4u {
+            let s4 = scale_offset(b[4]);
+            let s5 = scale_offset(b[5]);
+            let s6 = scale_offset(b[6]);
+            let s7 = scale_offset(b[7]);
+            all.scale.b = vec4<f32>(s4.x, s5.x, s6.x, s7.x);
+            all.offset.b = vec4<f32>(s4.y, s5.y, s6.y, s7.y);
+        }
+    }
+    return all;
+}
+
+fn end_chunk(own: Lane, scales: Scales) -> Lane {
+    var rows = own.sums.rows;
     if CODE_OFFSET {
         let total = vec4<f32>(chunk_total(own.x, own.total));
-        lane.sums.rows.a = fma(offset.a, total, lane.sums.rows.a);
-        lane.sums.rows.b = fma(offset.b, total, lane.sums.rows.b);
+        rows.a = fma(scales.offset.a, total, rows.a);
+        rows.b = fma(scales.offset.b, total, rows.b);
     }
-    lane.sums.rows.a = fma(scale.a, own.codes.a, lane.sums.rows.a);
-    lane.sums.rows.b = fma(scale.b, own.codes.b, lane.sums.rows.b);
+    rows.a = fma(scales.scale.a, own.codes.a, rows.a);
+    rows.b = fma(scales.scale.b, own.codes.b, rows.b);
+    var lane = own;
+    lane.sums.rows = rows;
     return lane;
 }
 
@@ -207,17 +233,15 @@ fn step_quad(q: ptr<function, Quad>, w: array<Vec8, 8>, c: u32, g: u32) {
     }
 }
 
-fn end_quad(
-    q: ptr<function, Quad>, between: ptr<function, Between>, first: u32, scale: Rows, offset: Rows,
-) {
+fn end_quad(q: ptr<function, Quad>, between: ptr<function, Between>, first: u32, scales: Scales) {
     if CODES {
-        (*q)[0] = end_chunk((*q)[0], scale, offset);
+        (*q)[0] = end_chunk((*q)[0], scales);
         if TILE_M > 1u {
-            (*q)[1] = end_chunk((*q)[1], scale, offset);
+            (*q)[1] = end_chunk((*q)[1], scales);
         }
         if TILE_M > 2u {
-            (*q)[2] = end_chunk((*q)[2], scale, offset);
-            (*q)[3] = end_chunk((*q)[3], scale, offset);
+            (*q)[2] = end_chunk((*q)[2], scales);
+            (*q)[3] = end_chunk((*q)[3], scales);
         }
     }
     put_down(q, between, first);
@@ -328,31 +352,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                     }
                 }
             }
-            var scale: Rows;
-            var offset: Rows;
-            if CODES {
-                let s0 = scale_offset(b[0]);
-                let s1 = scale_offset(b[1]);
-                let s2 = scale_offset(b[2]);
-                let s3 = scale_offset(b[3]);
-                scale.a = vec4<f32>(s0.x, s1.x, s2.x, s3.x);
-                offset.a = vec4<f32>(s0.y, s1.y, s2.y, s3.y);
-                if ROWS > 4u {
-                    let s4 = scale_offset(b[4]);
-                    let s5 = scale_offset(b[5]);
-                    let s6 = scale_offset(b[6]);
-                    let s7 = scale_offset(b[7]);
-                    scale.b = vec4<f32>(s4.x, s5.x, s6.x, s7.x);
-                    offset.b = vec4<f32>(s4.y, s5.y, s6.y, s7.y);
-                }
-            }
-            end_quad(&q0, &between, 0u, scale, offset);
+            let scales = scales_of_rows(b);
+            end_quad(&q0, &between, 0u, scales);
             if TILE_M > 4u {
-                end_quad(&q1, &between, 4u, scale, offset);
+                end_quad(&q1, &between, 4u, scales);
             }
             if TILE_M > 8u {
-                end_quad(&q2, &between, 8u, scale, offset);
-                end_quad(&q3, &between, 12u, scale, offset);
+                end_quad(&q2, &between, 8u, scales);
+                end_quad(&q3, &between, 12u, scales);
             }
         }
         at += SPLIT;

@@ -243,8 +243,8 @@ impl Tile {
 /// # Errors
 /// [`Error::Limit`] for a K so large that an invocation would loop too long.
 pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<Grid> {
-    // A chunk, its four eights and what its lane fetches of x; in the end four values, and the others'
-    // sums, of each row of x for each four rows of W, and of its squares.
+    // A chunk, its four eights and what its lane fetches of x; in the end a round for each row of x, with
+    // four values, and the others' sums, for each four rows of W, and those of its squares.
     let each = tile.rows / 4;
     let reduce = tile.m * (1 + 4 * each + (each + 1) * tile.split);
     let fetches = tile.fetched().div_ceil(tile.lanes);
