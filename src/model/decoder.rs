@@ -61,6 +61,13 @@ impl Head {
 /// Rows of a step: of how many sequences, and how many of each.
 pub type StepShape = (usize, usize);
 
+/// Rows of a step, and the number of rows by which their kernels are chosen.
+#[derive(Debug, Clone, Copy)]
+struct StepRows {
+    count: usize,
+    kernels_for: usize,
+}
+
 /// What a decoder's cache has room for.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
@@ -92,6 +99,7 @@ pub struct Decoder {
     weights: Arc<Weights>,
     room: Room,
     cache: KvCache,
+    chunk: usize,
     scratch: Scratch,
     /// Activations as bytes, where they are rounded.
     q8: Option<Buffer>,
@@ -130,6 +138,7 @@ impl Decoder {
             weights: weights.clone(),
             room,
             cache,
+            chunk,
             scratch: Scratch::new(gpu, config, chunk).await?,
             q8: None,
             rope_table: Buffer::from_slice(gpu, "rope table", table.as_flattened()).await?,
@@ -231,7 +240,7 @@ impl Decoder {
             self.scratch.logit_rows = rows;
             self.plans.clear();
         }
-        let attention = self.attention(shape).await?;
+        let attention = self.attention(shape, head).await?;
         let softmax = match head.log_probs() {
             true => Some(log_softmax(&self.gpu, self.config.vocabulary).await?),
             false => None,
@@ -265,8 +274,16 @@ impl Decoder {
         }
     }
 
+    /// The rows of a step. Any part of a prompt takes the kernels of whole chunks, which are compiled
+    /// while loading: for a few rows others are quicker, by far less than a driver needs to compile them.
+    fn rows(&self, (sequences, rows): StepShape, head: Head) -> StepRows {
+        let of_prompt = sequences == 1 && rows > 1 && !matches!(head, Head::Best | Head::All);
+        let count = sequences * rows;
+        StepRows { count, kernels_for: if of_prompt { self.chunk } else { count } }
+    }
+
     /// What all layers share of attention by such a step.
-    async fn attention(&self, (sequences, rows): StepShape) -> Result<Attention> {
+    async fn attention(&self, (sequences, rows): StepShape, head: Head) -> Result<Attention> {
         let c = &self.config;
         let shape = attention::Shape {
             heads: c.heads,
@@ -275,7 +292,10 @@ impl Decoder {
             q_stride: ops::stride(c.q_width() + 2 * c.kv_width()),
             y_stride: ops::stride(c.q_width()),
         };
+        let rows_each = self.rows((sequences, rows), head).kernels_for / sequences.max(1);
+        let queries = (sequences, rows_each * (c.heads / c.kv_heads));
         let options = attention::Options {
+            tile: Some(attention::Tile::on(&self.gpu, queries, self.cache.shape)?),
             window: c.sliding_window,
             soft_cap: c.attention_soft_cap,
             ..attention::Options::causal(c.attention_scale)
@@ -291,13 +311,14 @@ impl Decoder {
         log_softmax: Option<&Softmax>,
     ) -> Result<PlanBuilder> {
         let mut plan = PlanBuilder::new(&self.gpu, "decoder step");
-        let (s, rows) = (&self.scratch, shape.0 * shape.1);
-        dequantize::record_rows(&mut plan, &self.weights.embedding, &s.ids, &s.residual, rows)?;
+        let (s, rows) = (&self.scratch, self.rows(shape, head));
+        let embedding = &self.weights.embedding;
+        dequantize::record_rows(&mut plan, embedding, &s.ids, &s.residual, rows.count)?;
         for (layer, cache) in self.weights.layers.iter().zip(&self.cache.layers) {
-            self.record_attention(&mut plan, layer, cache, (attention, shape))?;
+            self.record_attention(&mut plan, layer, cache, (attention, shape, rows))?;
             self.record_ffn(&mut plan, layer, rows)?;
         }
-        self.record_head(&mut plan, rows, head)?;
+        self.record_head(&mut plan, rows.count, head)?;
         if let Some(log_softmax) = log_softmax {
             s.record_log_softmax(&mut plan, log_softmax)?;
         }
@@ -309,10 +330,9 @@ impl Decoder {
         plan: &mut PlanBuilder,
         layer: &Layer,
         (keys, values): &(Kv, Kv),
-        (attention, (sequences, rows_each)): (&Attention, StepShape),
+        (attention, (sequences, rows_each), rows): (&Attention, StepShape, StepRows),
     ) -> Result<()> {
         let (c, s) = (&*self.config, &self.scratch);
-        let rows = sequences * rows_each;
         let stride = ops::stride(c.q_width() + 2 * c.kv_width());
         let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.attn_norm)?;
         let mut at = 0;
@@ -334,7 +354,7 @@ impl Decoder {
         record_linear(plan, &layer.attn_output, attended, None, self.residual())
     }
 
-    fn record_ffn(&self, plan: &mut PlanBuilder, layer: &Layer, rows: usize) -> Result<()> {
+    fn record_ffn(&self, plan: &mut PlanBuilder, layer: &Layer, rows: StepRows) -> Result<()> {
         let (c, s) = (&*self.config, &self.scratch);
         let activation = c.architecture.activation;
         let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.ffn_norm)?;
@@ -348,7 +368,7 @@ impl Decoder {
                 let out = matmul::Output { y: &s.gate_up, stride, at, accumulate: false };
                 record_linear(plan, linear, normed, None, out)?;
             }
-            glu::record(plan, &s.gate_up, &s.activated, (rows, c.ffn_width), activation)?;
+            glu::record(plan, &s.gate_up, &s.activated, (rows.count, c.ffn_width), activation)?;
         }
         let activated = self.plain(plan, &s.activated, (rows, c.ffn_width))?;
         record_linear(plan, &layer.down, activated, None, self.residual())
@@ -357,15 +377,16 @@ impl Decoder {
     /// The logits of the last rows, and what is chosen by them.
     fn record_head(&self, plan: &mut PlanBuilder, of: usize, head: Head) -> Result<()> {
         let (s, vocabulary) = (&self.scratch, self.config.vocabulary);
-        let rows = head.rows(of);
-        if rows == 0 {
+        let count = head.rows(of);
+        if count == 0 {
             return Ok(());
         }
-        let normed = self.record_norm(plan, (&s.residual, of - rows, rows), &self.weights.norm)?;
+        let rows = StepRows { count, kernels_for: count };
+        let normed = self.record_norm(plan, (&s.residual, of - count, rows), &self.weights.norm)?;
         let stride = ops::stride(vocabulary);
         let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
         record_matmul(plan, self.weights.head(), normed, Fused::default(), out)?;
-        s.record_choice(plan, (rows, vocabulary), head)
+        s.record_choice(plan, (count, vocabulary), head)
     }
 
     /// Rows of x as they are, rounded where that is wanted.
@@ -373,12 +394,12 @@ impl Decoder {
         &'a self,
         plan: &mut PlanBuilder,
         x: &'a Buffer,
-        (rows, width): (usize, usize),
+        (rows, width): (StepRows, usize),
     ) -> Result<Normed<'a>> {
         // Weights that meet bytes have rows of whole chunks.
         let q8 = self.q8.as_ref().filter(|_| width.is_multiple_of(CHUNK));
         if let Some(q8) = q8 {
-            quantize_q8::record(plan, (x, 0), (rows, width), q8)?;
+            quantize_q8::record(plan, (x, 0), (rows.count, width), q8)?;
         }
         Ok(Normed { x: (x, 0, rows), norm: None, q8 })
     }
@@ -387,16 +408,16 @@ impl Decoder {
     fn record_norm<'a>(
         &'a self,
         plan: &mut PlanBuilder,
-        (x, row, rows): (&'a Buffer, usize, usize),
+        (x, row, rows): (&'a Buffer, usize, StepRows),
         gain: &'a Buffer,
     ) -> Result<Normed<'a>> {
         let (s, eps) = (&self.scratch, self.config.rms_eps);
-        if self.q8.is_none() && matmul::norms_cheaply(self.gpu.caps(), rows) {
+        if self.q8.is_none() && matmul::norms_cheaply(self.gpu.caps(), rows.kernels_for) {
             return Ok(Normed { x: (x, row, rows), norm: Some((gain, eps)), q8: None });
         }
-        let shape = (rows, self.config.width);
-        rms_norm::record(plan, (x, row), gain, &s.normed, shape, eps)?;
-        self.plain(plan, &s.normed, shape)
+        let width = self.config.width;
+        rms_norm::record(plan, (x, row), gain, &s.normed, (rows.count, width), eps)?;
+        self.plain(plan, &s.normed, (rows, width))
     }
 
     fn residual(&self) -> matmul::Output<'_> {
@@ -409,7 +430,7 @@ impl Decoder {
 /// bytes where they are rounded.
 #[derive(Clone, Copy)]
 struct Normed<'a> {
-    x: (&'a Buffer, usize, usize),
+    x: (&'a Buffer, usize, StepRows),
     norm: Option<(&'a Buffer, f32)>,
     q8: Option<&'a Buffer>,
 }
@@ -438,8 +459,16 @@ fn record_matmul(
     fused: Fused<'_>,
     out: matmul::Output<'_>,
 ) -> Result<()> {
+    let (from, row, StepRows { count, kernels_for }) = x.x;
     match x.q8.filter(|_| matmul_q8::can_multiply(w.format)) {
-        Some(q8) => matmul_q8::record(plan, w, (q8, x.x.2), (fused.bias, fused.glu), out),
-        None => matmul::record_fused(plan, w, x.x, Fused { norm: x.norm, ..fused }, out),
+        Some(q8) => {
+            let tile = matmul_q8::Tile::choose(plan.gpu().caps().class, kernels_for);
+            matmul_q8::record_tiled(plan, tile, w, (q8, count), (fused.bias, fused.glu), out)
+        }
+        None => {
+            let tile = matmul::Tile::on(plan.gpu(), w.format, (w.rows, w.cols), kernels_for);
+            let fused = Fused { norm: x.norm, ..fused };
+            matmul::record_tiled(plan, tile, w, (from, row, count), fused, out)
+        }
     }
 }

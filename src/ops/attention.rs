@@ -201,15 +201,12 @@ impl Attention {
     /// [`Error::Limit`] for a context too long for any split; what the device says.
     pub async fn new(gpu: &Gpu, shape: Shape, kv: KvShape, options: Options) -> Result<Self> {
         check(&shape, kv, &options)?;
-        let limits = gpu.limits();
-        let most =
-            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
         let queries = (shape.sequences, shape.rows * (shape.heads / kv.heads));
         let tile = match options.tile {
             Some(tile) => tile,
-            None => Tile::choose(gpu.caps(), most as usize, queries, kv)?,
+            None => Tile::on(gpu, queries, kv)?,
         };
-        tile.check(most as usize, kv)?;
+        tile.check(layout::most_lanes(gpu), kv)?;
         let mut of_heads = vec![[1.0, 0.0]; shape.heads];
         for (head, slope) in of_heads.iter_mut().zip(options.slopes.iter().flatten()) {
             head[0] = *slope;

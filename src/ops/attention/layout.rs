@@ -1,7 +1,7 @@
 //! How attention is laid out over lanes and workgroups.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Caps, Class, Grid};
+use crate::gpu::{Caps, Class, Gpu, Grid};
 use crate::ops::kv::KvShape;
 use crate::ops::{MAX_LOOP, check_loop};
 
@@ -22,7 +22,21 @@ pub struct Tile {
     pub splits: usize,
 }
 
+/// Lanes that a workgroup of this device may have.
+pub(super) fn most_lanes(gpu: &Gpu) -> usize {
+    let limits = gpu.limits();
+    limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x) as usize
+}
+
 impl Tile {
+    /// The default on this device: see [`choose`](Self::choose).
+    ///
+    /// # Errors
+    /// As [`workgroups`](Self::workgroups).
+    pub fn on(gpu: &Gpu, queries: (usize, usize), kv: KvShape) -> Result<Self> {
+        Self::choose(gpu.caps(), most_lanes(gpu), queries, kv)
+    }
+
     /// The default for so many sequences, each with so many queries for a head of keys, on this kind
     /// of machine, whose workgroups may have `most` lanes.
     ///
