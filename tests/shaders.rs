@@ -112,6 +112,24 @@ fn every_kernel_links_and_validates() {
     on_every_kernel(|kernel| kernel.validate(&kernel.parse()?).map(|_| ()));
 }
 
+/// A cache may have keys in one format and values in another: each as both, beside some other.
+#[test]
+fn formats_of_keys_and_values_meet() {
+    let samples = FAMILIES.iter().flat_map(|f| f.samples).map(|name| by_name(name).expect(name));
+    let all = FORMATS.iter().copied().chain(samples).filter(|f| ops::kv::can_hold(*f));
+    let all: Vec<FormatRef> = all.collect();
+    let op = OPS.iter().copied().find(|op| op.name == "attention").expect("attention");
+    let caps = Caps::plain(Class::Gpu);
+    let parts = &part_lists(op, caps)[0];
+    for (i, keys) in all.iter().enumerate() {
+        let values = all[(i * 7 + 3) % all.len()];
+        let linked = link_parts(op, &[*keys, values], parts, caps);
+        let kernel = Kernel { op, format: Some(*keys), caps, parts: parts.clone(), linked };
+        let met = kernel.parse().and_then(|module| kernel.validate(&module));
+        assert!(met.is_ok(), "values in {}: {}", values.name(), met.unwrap_err());
+    }
+}
+
 /// Group 0, binding 0 is `params`; the others follow in the order of the operation's table.
 #[test]
 fn bindings_are_what_the_operation_says() {

@@ -162,6 +162,10 @@ pub(super) const SHAPES: [Shape; 3] = [
     Shape { head_dim: 128, group: 4, kv_heads: 1, position: 61, rows: 3, splits: 1 },
 ];
 
+/// What is asked of every format: a row as in decoding, since what is decoded is the same for many.
+pub(super) const OF_FORMAT: Shape =
+    Shape { head_dim: 128, group: 1, kv_heads: 2, position: 63, rows: 1, splits: 1 };
+
 /// A context in several parts, whose sums `attention_combine` adds.
 pub(super) const SPLIT: Shape =
     Shape { head_dim: 64, group: 3, kv_heads: 2, position: 700, rows: 2, splits: 3 };

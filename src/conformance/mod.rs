@@ -178,7 +178,7 @@ pub fn cases() -> Vec<Case> {
         }
         if crate::ops::kv::can_hold(format) {
             attention::APPENDS.iter().for_each(|shape| add("kv_append", Kind::KvAppend(*shape)));
-            add("attention", Kind::Attention(attention::SHAPES[2]));
+            add("attention", Kind::Attention(attention::OF_FORMAT));
         }
     }
     // Five chunks for the four that lanes are on at once, a row of x past a tile.

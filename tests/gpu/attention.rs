@@ -15,7 +15,7 @@ use mantissa::ops::matrix::decode_f64;
 use mantissa::ops::{Span, kv_append};
 use pollster::block_on;
 
-pub use cases::trials;
+pub use cases::{format_trials, trials};
 pub use grid::trials as grid_trials;
 
 use crate::softmax::exp_error;

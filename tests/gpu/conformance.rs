@@ -3,22 +3,34 @@
 
 use mantissa::Gpu;
 use mantissa::conformance::cases;
+use mantissa::formats::FormatRef;
 use pollster::block_on;
 
 use crate::support::{Case, Outcome, case};
 
+/// What reads and writes no packed values.
 pub fn trials() -> Vec<(String, Case)> {
-    vec![case("every_case", every_case)]
+    vec![case("no_format", |gpu| cases_of(gpu, None))]
 }
 
-fn every_case(gpu: &Gpu) -> Outcome {
+/// What is done with a format.
+pub fn format_trials(format: FormatRef) -> Vec<(String, Case)> {
+    vec![case(format.name(), move |gpu| cases_of(gpu, Some(format)))]
+}
+
+fn cases_of(gpu: &Gpu, format: Option<FormatRef>) -> Outcome {
+    let name = format.map(|f| f.name());
     let mut failures = Vec::new();
-    for case in cases() {
+    let (mut count, mine) = (0, cases().into_iter());
+    for case in mine.filter(|case| case.format.map(|f| f.name()) == name) {
+        count += 1;
         let outcome = block_on(case.run(gpu))?;
         if !outcome.passed {
-            let format = case.format.map_or("", |f| f.name());
-            failures.push(format!("{} {format} {case}: {}", case.op, outcome.detail));
+            failures.push(format!("{} {case}: {}", case.op, outcome.detail));
         }
+    }
+    if count == 0 {
+        failures.push("there is no case".into());
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
 }

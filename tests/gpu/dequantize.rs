@@ -12,25 +12,19 @@ use mantissa::ops::{Matrix, Placement, stride};
 use pollster::block_on;
 
 use crate::support::{
-    Case, Expect, Outcome, Random, case, compare, input, output, rows_of_bytes, run,
-    tested_formats, words,
+    Case, Expect, OfFormat, Outcome, Random, case, compare, input, of_format, output,
+    rows_of_bytes, run, words,
 };
 
 pub fn trials() -> Vec<(String, Case)> {
     vec![case("folded", folded), case("slice", slice)]
 }
 
-/// What is done with every format.
-pub fn format_trials() -> Vec<(String, Case)> {
-    let mut trials = Vec::new();
-    for format in tested_formats() {
-        let name = format.name();
-        trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
-        trials.push(case(format!("{name}_edges"), move |gpu| edges(gpu, format)));
-        trials.push(case(format!("{name}_rows"), move |gpu| gather(gpu, format)));
-        trials.push(case(format!("{name}_shards"), move |gpu| shards(gpu, format)));
-    }
-    trials
+/// What is done with a format.
+pub fn format_trials(format: FormatRef) -> Vec<(String, Case)> {
+    let all: [(&str, OfFormat); 4] =
+        [("shapes", shapes), ("edges", edges), ("rows", gather), ("shards", shards)];
+    of_format(format, &all)
 }
 
 /// Columns to try: one chunk or block and up; tails where the block divides them.

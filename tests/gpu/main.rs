@@ -37,6 +37,7 @@ mod tune;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
+use mantissa::formats::FormatRef;
 use mantissa::gpu::{self, AdapterSummary, Without};
 use support::{Case, Device};
 
@@ -63,17 +64,28 @@ const SUITES: &[Suite] = &[
     ("top_k", top_k::trials),
 ];
 
-/// What runs for every number format, and what takes long, on devices with nothing masked off: what
-/// formats are decoded with uses neither f16 nor subgroups, and `tests/shaders.rs` links all with both.
-const FORMAT_SUITES: &[Suite] = &[
+/// What takes long, on devices with nothing masked off.
+const LONG_SUITES: &[Suite] = &[
     ("attention", attention::grid_trials),
     ("conformance", conformance::trials),
+    ("matmul", matmul::long_trials),
+    ("softmax", softmax::long_trials),
+    ("tune", tune::trials),
+];
+
+/// The file of trials of a number format.
+type FormatSuite = (&'static str, fn(FormatRef) -> Vec<(String, Case)>);
+
+/// What runs for every number format, on devices with nothing masked off: what formats are decoded with
+/// uses neither f16 nor subgroups, and `tests/shaders.rs` links all with both.
+const FORMAT_SUITES: &[FormatSuite] = &[
     ("dequantize", dequantize::format_trials),
     ("matmul", matmul::format_trials),
     ("matmul_q8", matmul_q8::format_trials),
     ("quantize", quantize::format_trials),
-    ("softmax", softmax::long_trials),
-    ("tune", tune::trials),
+    ("kv_append", kv_append::format_trials),
+    ("attention", attention::format_trials),
+    ("conformance", conformance::format_trials),
 ];
 
 /// What uses subgroups where a device has them, in all its forms at every size of theirs; all else is
@@ -133,7 +145,11 @@ fn on_device(device: &Device) -> Vec<Trial> {
         Without { f16: true, .. } => &WITHOUT_F16,
         Without { subgroups: true, .. } => &WITH_SUBGROUPS,
         Without { limits: true, .. } => &WITH_DEFAULT_LIMITS,
-        _ => return trials_of(device, suites().chain(FORMAT_SUITES.iter().copied())),
+        _ => {
+            let mut trials = trials_of(device, suites().chain(LONG_SUITES.iter().copied()));
+            trials.extend(support::tested_formats().into_iter().flat_map(|f| of_format(device, f)));
+            return trials;
+        }
     };
     trials_of(device, suites().filter(|(name, _)| tried.contains(name)))
 }
@@ -162,6 +178,13 @@ fn trials_of(device: &Device, suites: impl Iterator<Item = Suite>) -> Vec<Trial>
     suites.flat_map(|(op, trials)| of_suite(device.afresh(), op, trials())).collect()
 }
 
+/// All of a format has one device, since its suites need the same pipelines.
+fn of_format(device: &Device, format: FormatRef) -> Vec<Trial> {
+    let device = device.afresh();
+    let of = |&(op, trials): &FormatSuite| of_suite(device.clone(), op, trials(format));
+    FORMAT_SUITES.iter().flat_map(of).collect()
+}
+
 fn of_suite(
     device: Device,
     op: &'static str,
@@ -170,9 +193,11 @@ fn of_suite(
     cases.into_iter().map(move |(name, case)| {
         let device = device.clone();
         let name = format!("[{}] {op}::{name}", device.label);
-        Trial::test(name, move || {
+        Trial::test(name.clone(), move || {
             let gpu = device.gpu()?;
+            let zz = std::time::Instant::now();
             case(&gpu)?;
+            eprintln!("ZZT {:.2} {name}", zz.elapsed().as_secs_f64());
             Ok(gpu.check()?)
         })
     })
@@ -180,10 +205,16 @@ fn of_suite(
 
 /// What would run if there were an adapter.
 fn ignored() -> Vec<Trial> {
-    let names = suites().chain(FORMAT_SUITES.iter().copied()).flat_map(|(op, trials)| {
-        trials().into_iter().map(move |(name, _)| format!("[no adapter] {op}::{name}"))
-    });
-    names.chain(faults::names()).map(absent).collect()
+    let name = |op: &str, name: String| format!("[no adapter] {op}::{name}");
+    let names = suites()
+        .chain(LONG_SUITES.iter().copied())
+        .flat_map(|(op, trials)| trials().into_iter().map(move |(trial, _)| name(op, trial)));
+    let of_format = |format| {
+        let suites = FORMAT_SUITES.iter();
+        suites.flat_map(move |(op, of)| of(format).into_iter().map(move |(n, _)| name(op, n)))
+    };
+    let formats = support::tested_formats().into_iter().flat_map(of_format);
+    names.chain(formats).chain(faults::names()).map(absent).collect()
 }
 
 /// Ignored; a failure where the ignored are asked for.

@@ -13,8 +13,8 @@ use pollster::block_on;
 
 use crate::glu::tolerance;
 use crate::support::{
-    Case, Expect, Outcome, Random, SENTINEL, case, compare, gamma, input, output, rows_of_bytes,
-    run, tested_formats, words,
+    Case, Expect, OfFormat, Outcome, Random, SENTINEL, case, compare, gamma, input, of_format,
+    output, rows_of_bytes, run, tested_formats, words,
 };
 
 pub fn trials() -> Vec<(String, Case)> {
@@ -29,20 +29,24 @@ pub fn trials() -> Vec<(String, Case)> {
         case("rows_of_x", rows_of_x),
         case("tails", tails),
         case("rows_are_apart", rows_are_apart),
-        case("slice", slice),
     ]
 }
 
-/// What is done with every format.
-pub fn format_trials() -> Vec<(String, Case)> {
-    let mut trials = vec![case("beyond_a_binding", beyond_a_binding)];
-    for format in tested_formats() {
-        let name = format.name();
-        trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
-        trials.push(case(format!("{name}_long"), move |gpu| long(gpu, format)));
-        trials.push(case(format!("{name}_shards"), move |gpu| shards(gpu, format)));
-    }
-    trials
+/// What takes memory.
+pub fn long_trials() -> Vec<(String, Case)> {
+    vec![case("beyond_a_binding", beyond_a_binding)]
+}
+
+/// What is done with a format.
+pub fn format_trials(format: FormatRef) -> Vec<(String, Case)> {
+    let all: [(&str, OfFormat); 5] = [
+        ("shapes", shapes),
+        ("long", long),
+        ("shards", shards),
+        ("tails", tails_of),
+        ("slice", slice),
+    ];
+    of_format(format, &all)
 }
 
 /// One multiplication; what is not said is plain.
@@ -81,6 +85,15 @@ impl Shape {
             nan_row: None,
         }
     }
+}
+
+/// The machine itself and, since a format may be read from a buffer and from a texture, one of the other
+/// class; with a thorough format all.
+fn machines_for(gpu: &Gpu, format: FormatRef) -> Vec<Caps> {
+    let mut machines = machines(gpu);
+    let own = gpu.caps();
+    machines.retain(|caps| is_thorough(format) || *caps == own || caps.class != own.class);
+    machines
 }
 
 /// The machine itself, and those that can do nothing more than they must.
@@ -183,7 +196,7 @@ fn check(gpu: &Gpu, format: FormatRef, s: Shape) -> Outcome {
 /// machine would do it.
 fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
-    for caps in machines(gpu) {
+    for caps in machines_for(gpu, format) {
         // Larger tiles of other machines take drivers long to compile, and decode no other way.
         let rows: &[usize] = match caps == gpu.caps() || is_thorough(format) {
             true => &[1, 2, 3, 7, 8, 9, 16, 33, 128],
@@ -207,7 +220,7 @@ fn is_thorough(format: FormatRef) -> bool {
 
 fn long(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 11_008usize.next_multiple_of(format.block_len());
-    for caps in machines(gpu) {
+    for caps in machines_for(gpu, format) {
         check(gpu, format, Shape::of(caps, format, 1, 35, k))?;
         check(gpu, format, Shape::of(caps, format, 3, 17, k))?;
     }
@@ -446,14 +459,16 @@ fn rows_of_x(gpu: &Gpu) -> Outcome {
     check(gpu, f32, Shape { first_row: 2, ..Shape::of(Caps::plain(Class::Gpu), f32, 3, 37, 64) })
 }
 
-/// K that is no multiple of a chunk, or even of four.
 fn tails(gpu: &Gpu) -> Outcome {
-    for format in tested_formats() {
-        for k in [1, 2, 31, 33, 65, 80, 588].into_iter().filter(|k| k % format.block_len() == 0) {
-            for caps in machines(gpu) {
-                check(gpu, format, Shape::of(caps, format, 1, 9, k))?;
-                check(gpu, format, Shape::of(caps, format, 3, 35, k))?;
-            }
+    tails_of(gpu, formats::by_name("f32")?)
+}
+
+/// K that is no multiple of a chunk, or even of four, as far as blocks end there.
+fn tails_of(gpu: &Gpu, format: FormatRef) -> Outcome {
+    for k in [1, 2, 31, 33, 65, 80, 588].into_iter().filter(|k| k % format.block_len() == 0) {
+        for caps in machines_for(gpu, format) {
+            check(gpu, format, Shape::of(caps, format, 1, 9, k))?;
+            check(gpu, format, Shape::of(caps, format, 3, 35, k))?;
         }
     }
     Ok(())
@@ -473,7 +488,7 @@ fn rows_are_apart(gpu: &Gpu) -> Outcome {
 /// Cut into shards, the result has the same bits.
 fn shards(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
-    for caps in machines(gpu) {
+    for caps in machines_for(gpu, format) {
         for m in [1, 3] {
             let more = is_thorough(format);
             let whole = Shape { bias: more, accumulate: more, ..Shape::of(caps, format, m, 75, k) };
@@ -527,18 +542,15 @@ fn beyond_a_binding(gpu: &Gpu) -> Outcome {
 }
 
 /// The one-shot function on slices.
-fn slice(gpu: &Gpu) -> Outcome {
+fn slice(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let (m, n, k) = (3, 5, 64usize.next_multiple_of(format.block_len()));
     let mut random = Random::new(30);
-    for format in tested_formats() {
-        let (m, n, k) = (3, 5, 64usize.next_multiple_of(format.block_len()));
-        let (blocks, x) = (random.blocks(format, (n, k))?, random.normals(m * k, 1.0));
-        let y = block_on(matmul::matmul(gpu, format, &blocks, (n, k), &x))?;
-        let got: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
-        let codes = Tile::choose(gpu.caps(), format, (n, k), m).uses_codes(format);
-        let exact = reference_by(format, &blocks, (n, k), &x, codes)?;
-        let want: Vec<_> =
-            exact.iter().map(|(y, size)| Expect::Near(*y, gamma(k + 2) * size)).collect();
-        compare(&format!("matmul {}", format.name()), &got, &want)?;
-    }
-    Ok(())
+    let (blocks, x) = (random.blocks(format, (n, k))?, random.normals(m * k, 1.0));
+    let y = block_on(matmul::matmul(gpu, format, &blocks, (n, k), &x))?;
+    let got: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
+    let codes = Tile::choose(gpu.caps(), format, (n, k), m).uses_codes(format);
+    let exact = reference_by(format, &blocks, (n, k), &x, codes)?;
+    let want: Vec<_> =
+        exact.iter().map(|(y, size)| Expect::Near(*y, gamma(k + 2) * size)).collect();
+    compare(&format!("matmul {}", format.name()), &got, &want)
 }

@@ -11,8 +11,8 @@ use mantissa::{Error, Gpu};
 use pollster::block_on;
 
 use crate::support::{
-    Case, Expect, Outcome, Random, SENTINEL, case, compare, gamma, input, output, rows_of_bytes,
-    run, tested_formats, words,
+    Case, Expect, OfFormat, Outcome, Random, SENTINEL, case, compare, gamma, input, of_format,
+    output, rows_of_bytes, run, tested_formats, words,
 };
 
 pub fn trials() -> Vec<(String, Case)> {
@@ -25,23 +25,17 @@ pub fn trials() -> Vec<(String, Case)> {
     ]
 }
 
-fn integer_formats() -> impl Iterator<Item = FormatRef> {
-    tested_formats().into_iter().filter(|f| can_multiply(*f))
-}
-
-/// What is done with every format.
-pub fn format_trials() -> Vec<(String, Case)> {
-    let mut trials = Vec::new();
-    for format in integer_formats() {
-        let name = format.name();
-        trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
-        trials.push(case(format!("{name}_long"), move |gpu| long(gpu, format)));
-        trials.push(case(format!("{name}_shards"), move |gpu| shards(gpu, format)));
-        trials.push(case(format!("{name}_random_bits"), move |gpu| random_bits(gpu, format)));
-        trials.push(case(format!("{name}_extremes"), move |gpu| extremes(gpu, format)));
-        trials.push(case(format!("{name}_truth"), move |gpu| truth(gpu, format)));
-    }
-    trials
+/// What is done with a format.
+pub fn format_trials(format: FormatRef) -> Vec<(String, Case)> {
+    let all: [(&str, OfFormat); 6] = [
+        ("shapes", shapes),
+        ("long", long),
+        ("shards", shards),
+        ("random_bits", random_bits),
+        ("extremes", extremes),
+        ("truth", truth),
+    ];
+    if can_multiply(format) { of_format(format, &all) } else { Vec::new() }
 }
 
 /// One multiplication; what is not said is plain.
@@ -290,7 +284,7 @@ fn tiles(gpu: &Gpu) -> Outcome {
 }
 
 fn flags(gpu: &Gpu) -> Outcome {
-    for format in integer_formats().take(2) {
+    for format in tested_formats().into_iter().filter(|f| can_multiply(*f)).take(2) {
         for class in [Class::Software, Class::Gpu] {
             for (bias, accumulate) in [(true, false), (false, true), (true, true)] {
                 for m in [1, 9] {

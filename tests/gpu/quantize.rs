@@ -17,27 +17,25 @@ use npyz::Deserialize;
 use pollster::block_on;
 
 use crate::support::{
-    Case, Expect, Outcome, Random, case, compare, input, output, run, tested_formats, words,
+    Case, Expect, OfFormat, Outcome, Random, case, compare, input, of_format, output, run, words,
 };
 
 pub fn trials() -> Vec<(String, Case)> {
     vec![case("wrong_shapes", wrong_shapes)]
 }
 
-/// What is done with every format.
-pub fn format_trials() -> Vec<(String, Case)> {
-    let mut trials = Vec::new();
-    for format in tested_formats().into_iter().filter(|f| can_encode(*f)) {
-        let name = format.name();
-        trials.push(case(format!("{name}_golden"), move |gpu| golden_bytes(gpu, format)));
-        trials.push(case(format!("{name}_shapes"), move |gpu| shapes(gpu, format)));
-        trials.push(case(format!("{name}_magnitudes"), move |gpu| magnitudes(gpu, format)));
-        trials.push(case(format!("{name}_ties"), move |gpu| ties(gpu, format)));
-        trials.push(case(format!("{name}_odd_blocks"), move |gpu| odd_blocks(gpu, format)));
-        trials.push(case(format!("{name}_not_finite"), move |gpu| not_finite(gpu, format)));
-        trials.push(case(format!("{name}_pieces"), move |gpu| pieces(gpu, format)));
-    }
-    trials
+/// What is done with a format.
+pub fn format_trials(format: FormatRef) -> Vec<(String, Case)> {
+    let all: [(&str, OfFormat); 7] = [
+        ("golden", golden_bytes),
+        ("shapes", shapes),
+        ("magnitudes", magnitudes),
+        ("ties", ties),
+        ("odd_blocks", odd_blocks),
+        ("not_finite", not_finite),
+        ("pieces", pieces),
+    ];
+    if can_encode(format) { of_format(format, &all) } else { Vec::new() }
 }
 
 /// What a buffer of this layout must hold: the reference's words wherever a row has any, nothing

@@ -16,6 +16,9 @@ pub type Outcome = Result<(), Failed>;
 /// One trial's work on a device.
 pub type Case = Box<dyn Fn(&Gpu) -> Outcome + Send + Sync>;
 
+/// What is done with a format.
+pub type OfFormat = fn(&Gpu, FormatRef) -> Outcome;
+
 /// Unit roundoff of f32: a correctly rounded operation errs by at most U, relatively.
 pub const U: f64 = 1.0 / (1u64 << 24) as f64;
 
@@ -217,6 +220,14 @@ pub fn tested_formats() -> Vec<FormatRef> {
     let samples = formats::FAMILIES.iter().flat_map(|f| f.samples);
     let samples = samples.filter_map(|name| formats::by_name(name).ok());
     formats::FORMATS.iter().copied().chain(samples).collect()
+}
+
+/// Trials of a format, by what each is about.
+pub fn of_format(format: FormatRef, all: &[(&str, OfFormat)]) -> Vec<(String, Case)> {
+    let named = |&(name, work): &(&str, OfFormat)| {
+        case(format!("{}_{name}", format.name()), move |gpu| work(gpu, format))
+    };
+    all.iter().map(named).collect()
 }
 
 /// An output buffer: `words` sentinels and the guards behind them.

@@ -2,13 +2,14 @@
 
 use libtest_mimic::Failed;
 use mantissa::Gpu;
+use mantissa::formats::FormatRef;
 use mantissa::ops::Span;
 use mantissa::ops::attention::{Attention, Options, Shape, Tile, alibi_slopes};
 use mantissa::ops::kv::{Kv, KvShape, can_hold};
 use pollster::block_on;
 
 use super::{Case, attend, check, filled};
-use crate::support::{self, Expect, Outcome, Random, case, compare, tested_formats};
+use crate::support::{self, Expect, Outcome, Random, case, compare, of_format};
 
 const HEAD_DIMS: [usize; 6] = [4, 32, 36, 64, 80, 256];
 const POSITIONS: [usize; 6] = [1, 31, 32, 33, 113, 300];
@@ -84,12 +85,23 @@ fn layouts(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
+/// A cache in a format: one query compiles soonest, and sees each position decoded as eight do.
+pub fn format_trials(format: FormatRef) -> Vec<(String, support::Case)> {
+    if can_hold(format) { of_format(format, &[("cache", cache)]) } else { Vec::new() }
+}
+
+fn cache(gpu: &Gpu, format: FormatRef) -> Outcome {
+    let (keys, values) = (format.name(), format.name());
+    for position in [0, 31, 110] {
+        check(gpu, &Case { keys, values, ..Case::new(128, 1, position, 1) })?;
+    }
+    Ok(())
+}
+
+/// Keys in one format and values in another, in heads that end within a block, too.
 fn formats(gpu: &Gpu) -> Outcome {
-    let names: Vec<_> =
-        tested_formats().into_iter().filter(|f| can_hold(*f)).map(|f| f.name()).collect();
-    for (i, keys) in names.iter().enumerate() {
-        let values = names[(i * 7 + 3) % names.len()];
-        check(gpu, &Case { keys, values, ..Case::new(64, 2, 45, 2) })?;
+    for (keys, values) in [("q5_0", "bfp:m4:n64"), ("mxfp4", "e2m1:n16"), ("nf4", "q4_1")] {
+        check(gpu, &Case { keys, values, ..Case::new(64, 1, 46, 1) })?;
     }
     for (keys, values) in [("q8_0", "q8_0"), ("f16", "f16"), ("q8_0", "f32"), ("q4_0", "f16")] {
         for head_dim in [36, 80, 128] {
