@@ -181,6 +181,9 @@ pub fn cases() -> Vec<Case> {
             add("attention", Kind::Attention(attention::OF_FORMAT));
         }
     }
+    // Enough weights for sums to wait in memory, as on SwiftShader.
+    let large = Kind::Matmul { m: 9, n: 515, k: 544 };
+    cases.push(Case { op: "matmul", format: by_name("q4_1").ok(), kind: large });
     // Five chunks for the four that lanes are on at once, a row of x past a tile.
     cases.push(plain("matmul", Kind::MatmulFetched { m: 9, n: 70, k: 160 }));
     for algorithm in Algorithm::ALL {

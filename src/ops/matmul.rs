@@ -102,6 +102,10 @@ pub enum Share {
 const STAGED: usize = 1 << 22;
 const STAGED_UNSHARED: usize = 1 << 20;
 
+/// Weights from which on sums wait in memory. The kernel takes half a second longer to compile, and for fewer
+/// weights saves some milliseconds of a prompt.
+pub const SUMS_STORED_FROM: usize = 1 << 18;
+
 /// How the work is laid out over lanes; all values are powers of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tile {
@@ -207,15 +211,16 @@ impl Tile {
     }
 
     /// Whether sums wait in memory from chunk to chunk: on SwiftShader, who shares x by quads, where they
-    /// are many and a chunk is without branches (see [`writes_out`]).
-    fn stores_sums(&self, format: FormatRef) -> bool {
-        self.share == Share::Quad && self.m >= 4 && format.has_codes()
+    /// are many, a chunk is without branches (see [`writes_out`]), and there is enough to multiply.
+    fn stores_sums(&self, w: &Matrix) -> bool {
+        let pays = w.rows.saturating_mul(w.cols) >= SUMS_STORED_FROM;
+        self.share == Share::Quad && self.m >= 4 && w.format.has_codes() && pays
     }
 
-    fn variant(&self, format: FormatRef, fetch: Fetch) -> Variant {
+    fn variant(&self, w: &Matrix, fetch: Fetch) -> Variant {
         let part = match self.share {
             Share::Lane => X_DIRECT,
-            Share::Quad if self.stores_sums(format) => X_QUAD_STORED,
+            Share::Quad if self.stores_sums(w) => X_QUAD_STORED,
             Share::Quad => X_QUAD,
             Share::Subgroup => X_SUBGROUP,
             Share::Workgroup => X_MEMORY,
@@ -360,13 +365,13 @@ fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, accumulate
     let constants = [
         ("TAIL", flag(has_tail(w.cols))),
         ("CODES", flag(tile.uses_codes(w.format))),
-        ("WRITTEN_OUT", flag(writes_out(tile, caps, w.format))),
+        ("WRITTEN_OUT", flag(writes_out(tile, caps, w))),
         ("AT_HEAD", flag(caps.class == Class::Gpu || caps.fetch == Fetch::Nearest)),
         ("NORM", flag(normed)),
         // As many rows as a lane owns lie side by side in memory.
         ("NEIGHBOURS", if w.tile.is_multiple_of(tile.rows) { tile.rows as f64 } else { 1.0 }),
     ];
-    let variant = tile.variant(w.format, caps.fetch).and(&constants);
+    let variant = tile.variant(w, caps.fetch).and(&constants);
     let squares = tile.fetched().max(1) as f64;
     let squared = normed && tile.share == Share::Workgroup;
     let variant = if squared { variant.and(&[("SQUARES", squares)]) } else { variant };
@@ -393,9 +398,9 @@ pub(super) fn way_out(
 /// Whether a loop over eights is worth writing out: on lavapipe for a row of x, on SwiftShader where sums wait
 /// in memory, so that no branch carries them. A GPU's compiler sees to it; four times a decoder that is long
 /// takes a minute to compile.
-fn writes_out(tile: &Tile, caps: Caps, format: FormatRef) -> bool {
+fn writes_out(tile: &Tile, caps: Caps, w: &Matrix) -> bool {
     let one = tile.m == 1 && caps.class == Class::Software && caps.fetch == Fetch::Stored;
-    (one && format.has_codes()) || tile.stores_sums(format)
+    (one && w.format.has_codes()) || tile.stores_sums(w)
 }
 
 fn flag(on: bool) -> f64 {

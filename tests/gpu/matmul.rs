@@ -5,7 +5,7 @@ use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::{Caps, Class};
 use mantissa::ops::glu::{self, Activation};
 use mantissa::ops::matmul::{
-    self, Fused, Output, Share, Tile, record_tiled, reference, reference_by,
+    self, Fused, Output, SUMS_STORED_FROM, Share, Tile, record_tiled, reference, reference_by,
 };
 use mantissa::ops::{Matrix, Placement, stride};
 use mantissa::tune;
@@ -205,6 +205,11 @@ fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
         for &m in rows {
             check(gpu, format, Shape::of(caps, format, m, 67, k))?;
         }
+        // Weights enough for sums to wait in memory, where they do.
+        let large = Shape::of(caps, format, 9, SUMS_STORED_FROM / k + 3, k);
+        if large.tile.share == Share::Quad {
+            check(gpu, format, large)?;
+        }
         // One block, one row; one past a workgroup's rows.
         check(gpu, format, Shape::of(caps, format, 1, 1, format.block_len()))?;
         check(gpu, format, Shape::of(caps, format, 3, 33, format.block_len()))?;
@@ -259,7 +264,7 @@ fn tiles(gpu: &Gpu) -> Outcome {
 fn with_everything(gpu: &Gpu, format: FormatRef, shape: Shape, fuse: bool) -> Outcome {
     check(gpu, format, Shape { bias: true, accumulate: true, ..shape })?;
     if fuse {
-        fused(gpu, format, Shape { n: 70, ..shape }, true, Some(Activation::Silu))?;
+        fused(gpu, format, Shape { n: shape.n & !1, ..shape }, true, Some(Activation::Silu))?;
     }
     check(gpu, format, Shape { tile: Tile { staged: true, ..shape.tile }, ..shape })
 }
@@ -290,14 +295,16 @@ fn fetched(gpu: &Gpu) -> Outcome {
 fn by_quad(gpu: &Gpu) -> Outcome {
     let [q4_1, f32] = ["q4_1", "f32"].map(|name| formats::by_name(name).unwrap());
     let lanes = gpu.caps().sharing().lanes;
-    for ((rows, tile_m), (m, k, format)) in [
-        ((4, 1), (1, 160, q4_1)),
-        ((8, 2), (3, 70, f32)),
-        ((8, 4), (7, 96, q4_1)),
+    let large = |k: usize| SUMS_STORED_FROM / k + 3;
+    for ((rows, tile_m), (m, n, k, format)) in [
+        ((4, 1), (1, 135, 160, q4_1)),
+        ((8, 2), (3, 135, 70, f32)),
+        ((8, 4), (7, 135, 96, q4_1)),
         // Sums wait in memory, of codes too, and of sixteen rows of x.
-        ((8, 4), (3, 160, q4_1)),
-        ((4, 16), (17, 96, q4_1)),
-        ((4, 16), (17, 97, f32)),
+        ((8, 4), (7, large(96), 96, q4_1)),
+        ((8, 4), (3, large(160), 160, q4_1)),
+        ((4, 16), (17, large(96), 96, q4_1)),
+        ((4, 16), (17, 135, 97, f32)),
     ] {
         let (share, codes) = (Share::Quad, m < 4);
         let tile = Tile { lanes, split: 1, rows, m: tile_m, share, codes, staged: false };
@@ -305,7 +312,7 @@ fn by_quad(gpu: &Gpu) -> Outcome {
             let has = gpu.caps().sharing().by_quad;
             return if has { Err(format!("{tile:?} is refused").into()) } else { Ok(()) };
         }
-        let shape = Shape { tile, ..Shape::of(Caps::plain(Class::Gpu), format, m, 135, k) };
+        let shape = Shape { tile, ..Shape::of(Caps::plain(Class::Gpu), format, m, n, k) };
         with_everything(gpu, format, shape, m <= 9)?;
     }
     Ok(())
