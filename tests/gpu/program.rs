@@ -171,14 +171,15 @@ fn warm(gpu: &Gpu) -> Outcome {
 
 fn answer_compiles_nothing(gpu: &Gpu, session: &mut Session, options: &GenerateOptions) -> Outcome {
     let before = gpu.compiled_pipelines();
-    // Of a chunk's rows or of one; others may be multiplied by other kernels.
-    session.truncate(0);
-    block_on(async {
-        let mut generation = session.generate(&[1], options.clone());
-        while generation.next().await?.is_some() {}
-        Ok::<_, Error>(())
-    })?;
-    assert_eq!(gpu.compiled_pipelines(), before, "{options:?}");
+    for rows in [1, 2, 5, 33] {
+        session.truncate(0);
+        block_on(async {
+            let mut generation = session.generate(&[1; 33][..rows], options.clone());
+            while generation.next().await?.is_some() {}
+            Ok::<_, Error>(())
+        })?;
+        assert_eq!(gpu.compiled_pipelines(), before, "{rows} tokens, {options:?}");
+    }
     Ok(())
 }
 
