@@ -44,6 +44,8 @@ struct LoadOptions {
     kv_cache: Option<String>,
     /// What answers will need, where the page says.
     sampling: Options,
+    /// Whether that is compiled while loading; it is, where nothing is said.
+    compile: Option<bool>,
     tune: Option<TuneOptions>,
 }
 
@@ -76,7 +78,7 @@ pub(super) fn teller(page: &Function) -> impl FnMut(Progress) {
 
 #[wasm_bindgen(js_class = Model)]
 impl Handle {
-    /// Loads what is in a file, and compiles what decoding needs. `progress` is called with a stage,
+    /// Loads what is in a file, and compiles what decoding needs, unless `compile` is false. `progress` is called with a stage,
     /// what is done, and of how much. The file may be anything that has a Blob's `size` and `slice`,
     /// whose result has `arrayBuffer`.
     pub async fn load(
@@ -87,8 +89,9 @@ impl Handle {
         progress: Function,
     ) -> JsResult<Handle> {
         let options: LoadOptions = from_json(&options)?;
-        let (answers, tune, options) =
-            (options.sampling.plain()?, options.tune.as_ref(), options.session()?);
+        let (answers, tune, compile) =
+            (options.sampling.plain()?, options.tune.as_ref(), options.compile.unwrap_or(true));
+        let options = options.session()?;
         answers.sampler.validate()?;
         let file_bytes = file.size() as u64;
         let source = Arc::new(BlobSource::new(name, file));
@@ -99,7 +102,9 @@ impl Handle {
             None => None,
         };
         let mut session = model.session(&options).await?;
-        session.warm_up(&answers, &mut tell).await?;
+        if compile {
+            session.warm_up(&answers, &mut tell).await?;
+        }
         Ok(Self {
             gpu_options: device.options.clone(),
             model: RefCell::new(model),

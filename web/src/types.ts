@@ -51,6 +51,11 @@ export interface LoadOptions {
    */
   sampling?: SamplingOptions;
   /**
+   * `false` compiles nothing while the model loads, for a page that wants its tokens, weights or
+   * embeddings; an answer compiles what it needs when it is asked for. `true` if unset.
+   */
+  compile?: boolean;
+  /**
    * Whether layouts of the model's multiplications are measured on the visitor's adapter, and the
    * fastest taken: those that are not known yet, for 1.5 seconds or `budgetMs` (0 takes what is known
    * and measures nothing), as the stage `tune`. What was measured is kept in Cache Storage

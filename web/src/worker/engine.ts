@@ -65,7 +65,7 @@ export class Engine {
     this.#info = { name, ...JSON.parse(this.#model.info()), adapter } as ModelInfo;
     tell({ stage: 'ready', done: 1, total: 1, unit: 'steps', cached: false });
     // What goes wrong here goes wrong again, and is told, where it is needed.
-    if (!options.sampling) void this.#model.warmUpDrawing().catch(() => {});
+    if (!options.sampling && options.compile !== false) void this.#model.warmUpDrawing().catch(() => {});
     return this.#info;
   }
 
@@ -175,10 +175,11 @@ function teller(tell: Tell) {
   };
 }
 
-function loadOptions({ context, kvCache, sampling, tune }: PlainLoadOptions, known?: string): string {
+function loadOptions(options: PlainLoadOptions, known?: string): string {
+  const { context, kvCache, sampling, compile, tune } = options;
   const { budgetMs = 1500 } = typeof tune === 'object' ? tune : {};
   const tuning = tune ? { budgetMs, known } : undefined;
-  const json = JSON.stringify({ context, kvCache, sampling: {}, tune: tuning });
+  const json = JSON.stringify({ context, kvCache, sampling: {}, compile, tune: tuning });
   return sampling ? json.replace('"sampling":{}', `"sampling":${plain(sampling)}`) : json;
 }
 

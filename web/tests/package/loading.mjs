@@ -92,6 +92,22 @@ export function loading(context) {
     assert.equal(got.code, 'none', got.message);
   });
 
+  test('what is not compiled while loading is compiled for the first answer', async () => {
+    const got = await page.evaluate(async () => {
+      const stages = [new Set(), new Set()];
+      const texts = [];
+      for (const [i, options] of [{}, { compile: false }].entries()) {
+        const onProgress = ({ stage }) => stages[i].add(stage);
+        const model = await Mantissa.load('/files/tiny.gguf', { onProgress, ...options });
+        texts.push((await model.complete('hello', { maxTokens: 4 }).result).tokenIds.join());
+        await model.dispose();
+      }
+      return { texts, compiled: stages.map((stages) => stages.has('compile')) };
+    });
+    assert.deepEqual(got.compiled, [true, false]);
+    assert.equal(got.texts[1], got.texts[0]);
+  });
+
   test('nothing is kept where nothing is to be', async () => {
     const got = await attempt('', { cache: 'none', sha256: SHA256 });
     assert.equal(got.code, 'none');

@@ -25,7 +25,7 @@ export function text(context) {
       const ids = await page.evaluate(
         async ({ file, strings }) => {
           const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0));
-          const model = await Mantissa.load(new Blob([bytes]));
+          const model = await Mantissa.load(new Blob([bytes]), { compile: false });
           const all = await Promise.all(strings.map((text) => model.tokenize(text)));
           await model.dispose();
           return all.map((ids) => [...ids]);
