@@ -140,6 +140,12 @@ fn suites() -> impl Iterator<Item = Suite> {
     SUITES.iter().copied().chain(models)
 }
 
+/// The same for devices that differ in their kernels from one on which all is tried.
+fn of_kernels() -> impl Iterator<Item = Suite> {
+    let models: [Suite; 2] = [("model", model::kernel_trials), ("program", program::trials)];
+    SUITES.iter().copied().chain(models)
+}
+
 fn on_device(device: &Device) -> Vec<Trial> {
     let tried: &[&str] = match device.without() {
         Without { f16: true, .. } => &WITHOUT_F16,
@@ -151,7 +157,7 @@ fn on_device(device: &Device) -> Vec<Trial> {
             return trials;
         }
     };
-    trials_of(device, suites().filter(|(name, _)| tried.contains(name)))
+    trials_of(device, of_kernels().filter(|(name, _)| tried.contains(name)))
 }
 
 /// Subgroups of so many lanes, on devices that use them.
@@ -167,7 +173,7 @@ fn with_subgroups(adapters: &[AdapterSummary], lanes: &str) -> Vec<Trial> {
         let devices = support::masked(adapter, &mut Vec::new()).into_iter();
         for device in devices.filter(|device| device.without() == Without::default()) {
             let used = |(name, _): &Suite| WITH_SUBGROUPS.contains(name);
-            trials.extend(trials_of(&device, suites().filter(used)));
+            trials.extend(trials_of(&device, of_kernels().filter(used)));
         }
     }
     trials

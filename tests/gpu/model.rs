@@ -65,16 +65,25 @@ fn session(gpu: &Gpu, name: &str, chunk: usize) -> Result<Session> {
 
 pub const MODEL: &str = "tied_q4_1";
 
-pub fn trials() -> Vec<(String, Case)> {
+/// What the kernels say. A mask changes them, and nothing else that the trials below are about.
+pub fn kernel_trials() -> Vec<(String, Case)> {
     let chunks = [64, 7, 1];
     let logits = chunks.map(|chunk| {
         case(format!("logits in chunks of {chunk}"), move |gpu| logits_are_right(gpu, chunk))
     });
-    let others: [(&str, fn(&Gpu) -> Outcome); 14] = [
+    let others: [(&str, fn(&Gpu) -> Outcome); 4] = [
         ("greedy is the best logit, however many steps are in flight", greedy),
         ("log-probabilities are log-softmax of the logits", log_probabilities),
         ("activations as bytes move the logits, a little", rounded_activations),
         ("a cache in few bits is another model's, nearly", cache_formats),
+    ];
+    let others = others.map(|(name, work)| case(name, work));
+    let together = [decoding::kernel_trials(), batches::kernel_trials()].into_iter().flatten();
+    logits.into_iter().chain(others).chain(together).collect()
+}
+
+pub fn trials() -> Vec<(String, Case)> {
+    let others: [(&str, fn(&Gpu) -> Outcome); 10] = [
         ("an answer can be continued", continued),
         ("a stop token ends it and leaves no trace", stopped),
         ("an answer that is left leaves no trace", left),
@@ -87,7 +96,8 @@ pub fn trials() -> Vec<(String, Case)> {
         ("a type that is not known is refused", unknown_type),
     ];
     let others = others.map(|(name, work)| case(name, work));
-    logits.into_iter().chain(others).chain(decoding::trials()).chain(batches::trials()).collect()
+    let more = [decoding::trials(), batches::trials()].into_iter().flatten();
+    kernel_trials().into_iter().chain(others).chain(more).collect()
 }
 
 pub fn logits_are_right(gpu: &Gpu, chunk: usize) -> Outcome {

@@ -11,10 +11,15 @@ use pollster::block_on;
 use super::{LONG, MODEL, PROMPT, bytes, expect, generate, goldens, load, options, session};
 use crate::support::{Case, Outcome, Random, case};
 
-pub fn trials() -> Vec<(String, Case)> {
+pub fn kernel_trials() -> Vec<(String, Case)> {
     vec![
         case("a batch says what each says alone", together),
         case("a batch in every golden model, in a cache of few bits", models),
+    ]
+}
+
+pub fn trials() -> Vec<(String, Case)> {
+    vec![
         case("conversations of a batch come and go", staggered),
         case("a conversation of a batch is continued", continued),
         case("a batch ends each where it ends", ends),

@@ -11,9 +11,12 @@ use pollster::block_on;
 use super::{MODEL, PROMPT, expect, generate, options, session};
 use crate::support::{Case, Outcome, case};
 
+pub fn kernel_trials() -> Vec<(String, Case)> {
+    vec![case("a draw is the reference's, however many are in flight", drawn)]
+}
+
 pub fn trials() -> Vec<(String, Case)> {
     vec![
-        case("a draw is the reference's, however many are in flight", drawn),
         case("a draw does not depend on where an answer is cut", drawn_in_parts),
         case("guesses change nothing", guessed),
         case("a guess ends where the context ends", guessed_to_the_end),
