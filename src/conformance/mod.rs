@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::formats::{FAMILIES, FORMATS, FormatRef, by_name};
 use crate::gpu::Gpu;
 use crate::ops::glu::Activation;
+use crate::ops::matmul::SUMS_STORED_FROM;
 use crate::ops::softmax::Algorithm;
 
 pub(crate) use random::Random;
@@ -182,7 +183,7 @@ pub fn cases() -> Vec<Case> {
         }
     }
     // Enough weights for sums to wait in memory, as on SwiftShader.
-    let large = Kind::Matmul { m: 9, n: 515, k: 544 };
+    let large = Kind::Matmul { m: 9, n: SUMS_STORED_FROM / 544 + 34, k: 544 };
     cases.push(Case { op: "matmul", format: by_name("q4_1").ok(), kind: large });
     // Five chunks for the four that lanes are on at once, a row of x past a tile.
     cases.push(plain("matmul", Kind::MatmulFetched { m: 9, n: 70, k: 160 }));

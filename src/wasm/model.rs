@@ -78,9 +78,9 @@ pub(super) fn teller(page: &Function) -> impl FnMut(Progress) {
 
 #[wasm_bindgen(js_class = Model)]
 impl Handle {
-    /// Loads what is in a file, and compiles what decoding needs, unless `compile` is false. `progress` is called with a stage,
-    /// what is done, and of how much. The file may be anything that has a Blob's `size` and `slice`,
-    /// whose result has `arrayBuffer`.
+    /// Loads what is in a file, and compiles what decoding needs, unless the option `compile` is false.
+    /// `progress` is called with a stage, what is done, and of how much. The file may be anything that
+    /// has a Blob's `size` and `slice`, whose result has `arrayBuffer`.
     pub async fn load(
         device: &Device,
         name: String,

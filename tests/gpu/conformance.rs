@@ -20,17 +20,17 @@ pub fn format_trials(format: FormatRef) -> Vec<(String, Case)> {
 
 fn cases_of(gpu: &Gpu, format: Option<FormatRef>) -> Outcome {
     let name = format.map(|f| f.name());
+    let mut mine = cases();
+    mine.retain(|case| case.format.map(|f| f.name()) == name);
+    if mine.is_empty() {
+        return Err("there is no case".into());
+    }
     let mut failures = Vec::new();
-    let (mut count, mine) = (0, cases().into_iter());
-    for case in mine.filter(|case| case.format.map(|f| f.name()) == name) {
-        count += 1;
+    for case in mine {
         let outcome = block_on(case.run(gpu))?;
         if !outcome.passed {
             failures.push(format!("{} {case}: {}", case.op, outcome.detail));
         }
-    }
-    if count == 0 {
-        failures.push("there is no case".into());
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
 }

@@ -199,11 +199,9 @@ fn of_suite(
     cases.into_iter().map(move |(name, case)| {
         let device = device.clone();
         let name = format!("[{}] {op}::{name}", device.label);
-        Trial::test(name.clone(), move || {
+        Trial::test(name, move || {
             let gpu = device.gpu()?;
-            let zz = std::time::Instant::now();
             case(&gpu)?;
-            eprintln!("ZZT {:.2} {name}", zz.elapsed().as_secs_f64());
             Ok(gpu.check()?)
         })
     })
