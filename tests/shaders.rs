@@ -7,6 +7,8 @@
 use std::collections::HashSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use mantissa::formats::{FAMILIES, FORMATS, FormatRef, by_name};
 use mantissa::gpu::{
@@ -100,11 +102,34 @@ fn part_lists(op: &Op, caps: Caps) -> Vec<Vec<Part>> {
 }
 
 /// Runs a check on every kernel and reports all that fail.
-fn on_every_kernel(check: impl Fn(&Kernel) -> Result<(), String>) {
-    let kernels = kernels();
-    let failures: Vec<String> = kernels.iter().filter_map(|k| check(k).err()).collect();
+fn on_every_kernel(check: impl Fn(&Kernel) -> Result<(), String> + Sync) {
+    on_kernels(&kernels(), check);
+}
+
+/// The same on these, on all cores.
+fn on_kernels(kernels: &[Kernel], check: impl Fn(&Kernel) -> Result<(), String> + Sync) {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let next = AtomicUsize::new(0);
+    let take = || kernels.get(next.fetch_add(1, Ordering::Relaxed));
+    let work = || std::iter::from_fn(take).filter_map(|k| check(k).err()).collect::<Vec<_>>();
+    let failures: Vec<String> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("a check panics")).collect()
+    });
     let (bad, all) = (failures.len(), kernels.len());
+    assert!(all > 0, "no kernels");
     assert!(failures.is_empty(), "{bad} of {all} kernels fail:\n{}", failures.join("\n"));
+}
+
+/// Each text once, for the least that it asks for: most are the same for every capability, but for the
+/// directives.
+fn different_kernels() -> Vec<Kernel> {
+    let mut seen = HashSet::new();
+    let mut is_new = |kernel: &Kernel| {
+        let lines = kernel.linked.text.lines().filter(|line| !line.starts_with("enable "));
+        seen.insert((kernel.op.name, kernel.format.map(|f| f.name()), lines.collect::<String>()))
+    };
+    kernels().into_iter().filter(|kernel| is_new(kernel)).collect()
 }
 
 #[test]
@@ -133,7 +158,7 @@ fn formats_of_keys_and_values_meet() {
 /// Group 0, binding 0 is `params`; the others follow in the order of the operation's table.
 #[test]
 fn bindings_are_what_the_operation_says() {
-    on_every_kernel(|kernel| {
+    on_kernels(&different_kernels(), |kernel| {
         let module = kernel.parse()?;
         let mut found: Vec<_> = module
             .global_variables
@@ -191,7 +216,7 @@ fn layout_of(declared: &naga::Type) -> Option<Layout> {
 
 #[test]
 fn uniforms_have_the_layout_that_rust_gives_them() {
-    on_every_kernel(|kernel| {
+    on_kernels(&different_kernels(), |kernel| {
         let module = kernel.parse()?;
         let named = |(name, at): &(&str, usize)| (name.to_string(), *at);
         let params = kernel.op.params;
@@ -276,7 +301,7 @@ fn pipelines(kernel: &Kernel) -> Vec<Variant> {
 
 #[test]
 fn every_kernel_translates_to_every_shading_language() {
-    on_every_kernel(|kernel| {
+    on_kernels(&different_kernels(), |kernel| {
         let module = kernel.parse()?;
         let info = kernel.validate(&module)?;
         let mut failures = Vec::new();
@@ -427,7 +452,7 @@ fn the_checkers_refuse_what_is_wrong() {
 /// What `tests/gpu` leaves out on devices without f16 rests on this.
 #[test]
 fn no_kernel_computes_in_f16() {
-    on_every_kernel(|kernel| {
+    on_kernels(&different_kernels(), |kernel| {
         let half = |ty: &naga::Type| ty.inner.scalar().is_some_and(|scalar| scalar.width == 2);
         match kernel.parse()?.types.iter().any(|(_, ty)| half(ty)) {
             true => Err("has a type of 16 bits".into()),

@@ -31,6 +31,7 @@ mod sample;
 mod softmax;
 mod stage;
 mod support;
+mod times;
 mod top_k;
 mod tune;
 
@@ -106,9 +107,9 @@ fn main() {
     let mut trials = net::trials();
     trials.push(Trial::test("every operation has a suite", every_operation_has_a_suite));
     trials.extend(required(&adapters));
-    if let Ok(lanes) = std::env::var("MANTISSA_SUBGROUPS") {
+    if let Some(lanes) = support::subgroups_asked_for() {
         trials.extend(with_subgroups(&adapters, &lanes));
-        libtest_mimic::run(&arguments, trials).exit();
+        run(&arguments, trials);
     }
     trials.extend(faults::without_adapter());
     if adapters.is_empty() {
@@ -124,7 +125,13 @@ fn main() {
     for note in notes {
         eprintln!("gpu tests: {note}");
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    run(&arguments, trials);
+}
+
+fn run(arguments: &Arguments, trials: Vec<Trial>) -> ! {
+    let conclusion = libtest_mimic::run(arguments, trials);
+    times::report();
+    conclusion.exit()
 }
 
 /// Adapters by different names; a device is asked for by name.
@@ -173,7 +180,11 @@ fn with_subgroups(adapters: &[AdapterSummary], lanes: &str) -> Vec<Trial> {
         let devices = support::masked(adapter, &mut Vec::new()).into_iter();
         for device in devices.filter(|device| device.without() == Without::default()) {
             let used = |(name, _): &Suite| WITH_SUBGROUPS.contains(name);
-            trials.extend(trials_of(&device, of_kernels().filter(used)));
+            let reducing = |(name, trials): Suite| match name {
+                "matmul" => (name, matmul::reducing_trials as fn() -> _),
+                _ => (name, trials),
+            };
+            trials.extend(trials_of(&device, of_kernels().filter(used).map(reducing)));
         }
     }
     trials
@@ -199,11 +210,12 @@ fn of_suite(
     cases.into_iter().map(move |(name, case)| {
         let device = device.clone();
         let name = format!("[{}] {op}::{name}", device.label);
-        Trial::test(name, move || {
+        let run = move |device: Device| {
             let gpu = device.gpu()?;
             case(&gpu)?;
             Ok(gpu.check()?)
-        })
+        };
+        Trial::test(name.clone(), move || times::timed(&name, || run(device)))
     })
 }
 

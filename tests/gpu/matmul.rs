@@ -14,20 +14,24 @@ use pollster::block_on;
 use crate::glu::tolerance;
 use crate::support::{
     Case, Expect, OfFormat, Outcome, Random, SENTINEL, case, compare, gamma, input, of_format,
-    output, rows_of_bytes, run, tested_formats, words,
+    output, rows_of_bytes, run, subgroups_asked_for, tested_formats, words,
 };
 
 pub fn trials() -> Vec<(String, Case)> {
+    let mut trials = reducing_trials();
+    trials.extend([case("flags", flags), case("rows_of_x", rows_of_x), case("tails", tails)]);
+    trials
+}
+
+/// What adds up over lanes, in each layout of work and with all that is fused before and behind it.
+pub fn reducing_trials() -> Vec<(String, Case)> {
     vec![
         case("tiles", tiles),
         case("fetched", fetched),
         case("by_quad", by_quad),
         case("candidates", candidates),
-        case("flags", flags),
         case("norms", norms),
         case("gates", gates),
-        case("rows_of_x", rows_of_x),
-        case("tails", tails),
         case("rows_are_apart", rows_are_apart),
     ]
 }
@@ -96,9 +100,13 @@ fn machines_for(gpu: &Gpu, format: FormatRef) -> Vec<Caps> {
     machines
 }
 
-/// The machine itself, and those that can do nothing more than they must.
+/// The machine itself, and those that can do nothing more than they must, but where it is only about
+/// the size of its subgroups.
 fn machines(gpu: &Gpu) -> Vec<Caps> {
     let mut machines = vec![gpu.caps()];
+    if subgroups_asked_for().is_some() {
+        return machines;
+    }
     for plain in [Class::Software, Class::Gpu].map(Caps::plain) {
         if plain.sharing() != gpu.caps().sharing() || plain.class != gpu.caps().class {
             machines.push(plain);
@@ -197,10 +205,11 @@ fn check(gpu: &Gpu, format: FormatRef, s: Shape) -> Outcome {
 fn shapes(gpu: &Gpu, format: FormatRef) -> Outcome {
     let k = 96usize.next_multiple_of(format.block_len());
     for caps in machines_for(gpu, format) {
-        // Larger tiles of other machines take drivers long to compile, and decode no other way.
-        let rows: &[usize] = match caps == gpu.caps() || is_thorough(format) {
-            true => &[1, 2, 3, 7, 8, 9, 16, 33, 128],
-            false => &[1, 3],
+        // Larger tiles take drivers long to compile, and decode no other way: by codes, or by values.
+        let rows: &[usize] = match (is_thorough(format), caps == gpu.caps()) {
+            (true, _) => &[1, 2, 3, 7, 8, 9, 16, 33, 128],
+            (false, true) => &[1, 3, 9],
+            (false, false) => &[1, 3],
         };
         for &m in rows {
             check(gpu, format, Shape::of(caps, format, m, 67, k))?;
@@ -324,7 +333,11 @@ fn candidates(gpu: &Gpu) -> Outcome {
     let q4_1 = formats::by_name("q4_1")?;
     for caps in machines(gpu) {
         // Other machines' larger tiles take drivers long to compile.
-        let rows: &[usize] = if caps == gpu.caps() { &[1, 3, 9, 33] } else { &[1] };
+        let rows: &[usize] = match (caps == gpu.caps(), subgroups_asked_for()) {
+            (true, None) => &[1, 3, 9, 33],
+            (true, Some(_)) => &[1, 9],
+            (false, _) => &[1],
+        };
         for &m in rows {
             for tile in tune::candidates(caps, gpu.limits(), q4_1, (261, 160), m) {
                 let shape = Shape { tile, ..Shape::of(caps, q4_1, m, 261, 160) };

@@ -222,6 +222,11 @@ pub fn tested_formats() -> Vec<FormatRef> {
     formats::FORMATS.iter().copied().chain(samples).collect()
 }
 
+/// The only size of subgroups that is tried, if one is asked for: all else has been tried already.
+pub fn subgroups_asked_for() -> Option<String> {
+    std::env::var("MANTISSA_SUBGROUPS").ok()
+}
+
 /// Trials of a format, by what each is about.
 pub fn of_format(format: FormatRef, all: &[(&str, OfFormat)]) -> Vec<(String, Case)> {
     let named = |&(name, work): &(&str, OfFormat)| {

@@ -1,5 +1,6 @@
 """The KV cache's formats on the default model: what they cost, and what is refused."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ def perplexity(mantissa, lavapipe, model, tmp_path_factory):
     prose = (Path(__file__).parent / "prose.txt").read_text()
     text.write_text(prose[: 4 * TOKENS])
 
+    @functools.cache
     def of(kv_format):
         answer = mantissa.json("perplexity", "--model", model, "--file", text, "--kv-cache",
                                kv_format, adapter=lavapipe)

@@ -7,16 +7,25 @@ use std::thread;
 
 use crate::report::Report;
 use crate::setup::{Setup, binary, set_up};
-use crate::shell::{Result, cargo, command, in_one_piece, run as execute, target};
+use crate::shell::{Result, cargo, command, in_one_piece, run as execute, succeeds, target};
 use crate::{desktop, drivers, web};
 
 /// One suite: a name and what it runs.
 struct Suite {
     name: String,
-    /// Whether another such suite may run at the same time: it compiles none of our code, and how
-    /// long things take is not what it is about.
-    beside: bool,
+    when: When,
     run: Box<Run>,
+}
+
+/// What may run at the same time.
+#[derive(Clone, Copy, PartialEq)]
+enum When {
+    /// Nothing: it has our code compiled, which takes all cores.
+    Alone,
+    /// One that stands back: it looks at how quick a page is.
+    Ahead,
+    /// Any other such: how long things take is not what it is about.
+    Beside,
 }
 
 type Run = dyn Fn(&Setup) -> Result<()> + Send + Sync;
@@ -29,12 +38,12 @@ pub fn run(filters: &[String]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let chosen = |s: &Suite| filters.is_empty() || filters.iter().any(|f| s.name.contains(f));
-    let (beside, alone): (Vec<_>, Vec<_>) =
-        suites.into_iter().filter(chosen).partition(|suite| suite.beside);
-    if beside.is_empty() && alone.is_empty() {
+    let chosen: Vec<_> = suites.into_iter().filter(chosen).collect();
+    if chosen.is_empty() {
         eprintln!("error: no suite is called {filters:?}; see cargo xtask test --list");
         return ExitCode::from(2);
     }
+    let (alone, others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|s| s.when == When::Alone);
     let mut report = Report::default();
     let setup = set_up(&mut report);
     // Where nobody watches, what failed is to be found at the end of the log.
@@ -45,29 +54,45 @@ pub fn run(filters: &[String]) -> ExitCode {
             false => in_one_piece(&name, || run(&setup)),
         });
     }
-    for pair in in_pairs(beside, &setup) {
+    for pair in in_pairs(others, &setup) {
         report.extend(pair);
     }
     finish(&report)
 }
 
-/// Runs suites two at a time, in their order.
-fn in_pairs(suites: Vec<Suite>, setup: &Setup) -> Vec<Report> {
-    let queue = Mutex::new(suites.into_iter());
+/// Runs suites two at a time, in their order; while there is one that goes ahead, the other stands back.
+fn in_pairs(suites: Vec<Suite>, setup: &Setup) -> [Report; 2] {
+    let (ahead, beside): (Vec<_>, Vec<_>) = suites.into_iter().partition(|s| s.when == When::Ahead);
+    let any_ahead = !ahead.is_empty();
+    let queue = Mutex::new(beside.into_iter());
     let next = || queue.lock().ok()?.next();
-    let work = || {
+    let work = |first: Vec<Suite>| {
         let mut report = Report::default();
-        while let Some(suite) = next() {
+        for suite in first.into_iter().chain(std::iter::from_fn(next)) {
             let name = &suite.name;
             report.run(name, || in_one_piece(name, || (suite.run)(setup)));
         }
         report
     };
+    let behind = || {
+        if any_ahead {
+            stand_back();
+        }
+        work(Vec::new())
+    };
     thread::scope(|scope| {
-        let threads = [scope.spawn(work), scope.spawn(work)];
-        let joined = threads.map(|thread| thread.join());
-        joined.into_iter().map(|r| r.unwrap_or_else(|p| std::panic::resume_unwind(p))).collect()
+        let threads = [scope.spawn(|| work(ahead)), scope.spawn(behind)];
+        threads.map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
+}
+
+/// Lets others go first, before this thread and all programs that it starts. Where that is not
+/// possible, nothing is lost but the other's quiet.
+fn stand_back() {
+    let thread = std::fs::read_link("/proc/thread-self").unwrap_or_default();
+    if let Some(id) = thread.file_name() {
+        succeeds(command("renice").args(["-n", "19", "-p"]).arg(id));
+    }
 }
 
 /// Sets up what the suites need and nothing else.
@@ -119,9 +144,10 @@ fn all() -> Vec<Suite> {
     ];
     suites.push(new("web: build", |_| web::build()));
     suites.push(new("web: size", |_| web::budget()));
+    suites.push(on_lavapipe(None));
     suites.extend(browsers().unwrap_or_else(|error| vec![missing("web", error)]));
     suites.push(on_swiftshader());
-    suites.extend([None, Some(4), Some(16)].map(on_lavapipe));
+    suites.extend([Some(4), Some(16)].map(on_lavapipe));
     suites.extend(peers().unwrap_or_else(|error| vec![missing("peers", error)]));
     suites
 }
@@ -130,7 +156,7 @@ fn new(
     name: impl Into<String>,
     run: impl Fn(&Setup) -> Result<()> + Send + Sync + 'static,
 ) -> Suite {
-    Suite { name: name.into(), beside: false, run: Box::new(run) }
+    Suite { name: name.into(), when: When::Alone, run: Box::new(run) }
 }
 
 fn plain(name: &str, args: &str) -> Suite {
@@ -142,7 +168,7 @@ fn plain(name: &str, args: &str) -> Suite {
 /// `MANTISSA_REQUIRE_ADAPTERS` names is not there.
 fn on_both_drivers(name: &str, args: &str) -> Suite {
     let args = args.to_owned();
-    let run = move |setup: &Setup| execute(with_drivers(&mut cargo(&args), setup)?);
+    let run = move |setup: &Setup| execute(with_drivers(unoptimised(&mut cargo(&args)), setup)?);
     new(name, run)
 }
 
@@ -152,7 +178,7 @@ fn on_swiftshader() -> Suite {
         let swiftshader = present(&setup.swiftshader, "SwiftShader")?;
         execute(&mut gpu_tests("SwiftShader", swiftshader)?)
     };
-    Suite { beside: true, ..new("gpu (SwiftShader)", run) }
+    Suite { when: When::Beside, ..new("gpu (SwiftShader)", run) }
 }
 
 /// tests/gpu on lavapipe, whose subgroup is as wide as the vectors it compiles for: 8 by itself on
@@ -160,6 +186,7 @@ fn on_swiftshader() -> Suite {
 fn on_lavapipe(lanes: Option<u32>) -> Suite {
     let run = move |setup: &Setup| {
         let mut tests = gpu_tests("llvmpipe", present(&setup.lavapipe, "lavapipe")?)?;
+        unoptimised(&mut tests);
         if let Some(lanes) = lanes {
             tests
                 .env("MANTISSA_SUBGROUPS", lanes.to_string())
@@ -171,18 +198,25 @@ fn on_lavapipe(lanes: Option<u32>) -> Suite {
         Some(lanes) => format!("gpu (lavapipe, subgroups of {lanes})"),
         None => "gpu (lavapipe)".into(),
     };
-    Suite { beside: true, ..new(name, run) }
+    Suite { when: When::Beside, ..new(name, run) }
 }
 
 /// tests/gpu with one driver. In a process of its own, since lavapipe compiles one shader at a time
-/// in each.
+/// in each; with half of the cores, since another suite has the others.
 fn gpu_tests(adapter: &str, driver: &Path) -> Result<Command> {
-    let mut tests = cargo("test --workspace --test gpu");
+    let threads = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+    let mut tests = cargo(&format!("test --workspace --test gpu -- --test-threads {threads}"));
     tests
         .env("VK_ICD_FILENAMES", driver)
         .env("MANTISSA_REQUIRE_ADAPTERS", adapter)
         .env("XDG_RUNTIME_DIR", runtime_dir()?);
     Ok(tests)
+}
+
+/// Tells lavapipe to leave LLVM's passes out, which take a third of the time where a kernel runs but a
+/// few times; the browsers and the peers run what is optimised.
+fn unoptimised(tests: &mut Command) -> &mut Command {
+    tests.env("GALLIVM_PERF", "nopt")
 }
 
 fn documentation() -> Suite {
@@ -251,7 +285,8 @@ fn browsers() -> Result<Vec<Suite>> {
 
 fn in_browser(file: String, browser: &'static str) -> Suite {
     let name = format!("web: {file} ({browser})");
-    let beside = file == "package";
+    // The others look at how quick the page is.
+    let when = if file == "package" { When::Beside } else { When::Ahead };
     let run = move |setup: &Setup| {
         present(&setup.browsers, "browsers")?;
         let mut node = command("node");
@@ -269,8 +304,7 @@ fn in_browser(file: String, browser: &'static str) -> Suite {
         .env("XDG_RUNTIME_DIR", runtime_dir()?);
         execute(&mut node)
     };
-    // The others look at how quick the page is.
-    Suite { beside, ..new(name, run) }
+    Suite { when, ..new(name, run) }
 }
 
 fn pytest(file: String) -> Suite {
@@ -286,7 +320,7 @@ fn pytest(file: String) -> Suite {
             .env("MANTISSA_MODEL", present(&setup.model, "the default model")?);
         execute(with_drivers(&mut pytest, setup)?)
     };
-    Suite { beside: true, ..new(name, run) }
+    Suite { when: When::Beside, ..new(name, run) }
 }
 
 fn with_drivers<'a>(command: &'a mut Command, setup: &Setup) -> Result<&'a mut Command> {
