@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::report::Report;
@@ -60,28 +61,44 @@ pub fn run(filters: &[String]) -> ExitCode {
     finish(&report)
 }
 
-/// Runs suites two at a time, in their order; while there is one that goes ahead, the other stands back.
+/// Runs suites two at a time, in their order. What starts while there is one that goes ahead stands
+/// back to its end.
 fn in_pairs(suites: Vec<Suite>, setup: &Setup) -> [Report; 2] {
     let (ahead, beside): (Vec<_>, Vec<_>) = suites.into_iter().partition(|s| s.when == When::Ahead);
-    let any_ahead = !ahead.is_empty();
+    let ahead_left = AtomicUsize::new(ahead.len());
     let queue = Mutex::new(beside.into_iter());
     let next = || queue.lock().ok()?.next();
-    let work = |first: Vec<Suite>| {
+    let one = |suite: &Suite, report: &mut Report| {
+        let name = &suite.name;
+        report.run(name, || in_one_piece(name, || (suite.run)(setup)));
+    };
+    let first = || {
         let mut report = Report::default();
-        for suite in first.into_iter().chain(std::iter::from_fn(next)) {
-            let name = &suite.name;
-            report.run(name, || in_one_piece(name, || (suite.run)(setup)));
+        for suite in &ahead {
+            one(suite, &mut report);
+            ahead_left.fetch_sub(1, Ordering::Relaxed);
+        }
+        std::iter::from_fn(next).for_each(|suite| one(&suite, &mut report));
+        report
+    };
+    let second = || {
+        let mut report = Report::default();
+        for suite in std::iter::from_fn(next) {
+            let stands_back = ahead_left.load(Ordering::Relaxed) > 0;
+            // In a thread of its own, since only root takes back what is given away.
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    if stands_back {
+                        stand_back();
+                    }
+                    one(&suite, &mut report);
+                });
+            });
         }
         report
     };
-    let behind = || {
-        if any_ahead {
-            stand_back();
-        }
-        work(Vec::new())
-    };
     thread::scope(|scope| {
-        let threads = [scope.spawn(|| work(ahead)), scope.spawn(behind)];
+        let threads = [scope.spawn(first), scope.spawn(second)];
         threads.map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
 }
