@@ -96,6 +96,7 @@ fn part_lists(op: &Op, caps: Caps) -> Vec<Vec<Part>> {
         "matmul" => ops::matmul::part_lists(caps),
         "matmul_q8" | "dequantize" => ops::matrix::WORDS.map(|words| vec![words]).into(),
         "attention" => ops::attention::part_lists(caps),
+        "attention_combine" => ops::attention_combine::part_lists(),
         "softmax" => ops::softmax::part_lists(),
         _ => vec![Vec::new()],
     }
@@ -171,7 +172,9 @@ fn bindings_are_what_the_operation_says() {
         // A part that takes a binding from a texture is named after it.
         let textures = kernel.parts.iter().filter_map(|part| {
             let name = part.path.strip_prefix("lib/")?.strip_suffix(".wgsl")?;
-            ["_sampled", "_nearest", "_stored"].iter().find_map(|way| name.strip_suffix(way))
+            ["_sampled", "_nearest", "_stored", "_texels"]
+                .iter()
+                .find_map(|way| name.strip_suffix(way))
         });
         let textures: Vec<_> = textures.collect();
         let space = |binding: &Binding| match binding.access {

@@ -84,15 +84,15 @@ fn store(own: Own, asked: Query, split: u32, slice: u32) {
     if SPLIT {
         to = ((asked.row * params.heads + asked.head) * params.splits + split) * (params.width + 1u);
         if slice == 0u {
-            y[to + params.width] = vec4<f32>(sum.v, sum.e, 0.0, 0.0);
+            put_vec4(to + params.width, vec4<f32>(sum.v, sum.e, 0.0, 0.0));
         }
     } else {
         let end = finish(sum, of_heads[asked.head].y);
         scale = end.shrink * end.inverse;
     }
-    y[to + 2u * slice] = own.lo * scale;
+    put_vec4(to + 2u * slice, own.lo * scale);
     if !HALF_SLICE || 2u * slice + 1u < params.width {
-        y[to + 2u * slice + 1u] = own.hi * scale;
+        put_vec4(to + 2u * slice + 1u, own.hi * scale);
     }
 }
 

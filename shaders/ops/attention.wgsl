@@ -9,7 +9,7 @@
 // the largest exponent of each query and give each other their weights, as lib/tile_memory.wgsl or
 // lib/tile_subgroup.wgsl says. Then a lane owns eight values of the head: teams of SLICES lanes each add
 // up some of the tile's positions. At the end the teams are added in a fixed order. Queries come
-// through lib/q_subgroup.wgsl or lib/q_direct.wgsl.
+// through lib/q_subgroup.wgsl or lib/q_direct.wgsl; y goes to lib/y_vec4s.wgsl or lib/y_texels.wgsl.
 //
 // A step may have several sequences, each with rows of its own and its own part of the cache; a
 // workgroup's queries are of one sequence. What is done for each query is in lib/attention_quad.wgsl; loops
@@ -45,12 +45,11 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> step: Step;
 @group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> k: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read> v: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read> mask: array<f32>;
+@group(0) @binding(4) var<storage, read> k: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read> v: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read> mask: array<f32>;
 // A slope and a sink for each head.
-@group(0) @binding(6) var<storage, read> of_heads: array<vec2<f32>>;
-@group(0) @binding(7) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> of_heads: array<vec2<f32>>;
 
 const MAX_TILE_Q = 8u;
 

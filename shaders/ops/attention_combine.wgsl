@@ -1,6 +1,6 @@
 // Adds up what the splits of a context left of each query's attention (shaders/ops/attention.wgsl):
 // pairs with whatever exponents, rescaled by powers of two, so exactly, and added in the order of
-// the splits. A lane per vec4 of y.
+// the splits. A lane per vec4 of y, which is where lib/y_vec4s.wgsl or lib/y_texels.wgsl says.
 
 override LANES: u32 = 64u;
 
@@ -12,7 +12,6 @@ struct Params { heads: u32, width: u32, splits: u32, rows: u32, y_stride: u32 }
 @group(0) @binding(1) var<storage, read> parts: array<vec4<f32>>;
 // A slope and a sink for each head.
 @group(0) @binding(2) var<storage, read> of_heads: array<vec2<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -40,6 +39,6 @@ fn main(
     }
     let head = query % params.heads;
     let end = finish(total, of_heads[head].y);
-    y[query / params.heads * params.y_stride + head * params.width + place] =
-        sums * (end.shrink * end.inverse);
+    let to = query / params.heads * params.y_stride + head * params.width + place;
+    put_vec4(to, sums * (end.shrink * end.inverse));
 }

@@ -7,7 +7,8 @@
 // Weights lie where lib/weights_*.wgsl says (a buffer, a texture), x where lib/x_buffer.wgsl,
 // lib/x_sampled.wgsl, x_nearest or x_stored does; its values come through lib/x_direct.wgsl, lib/x_quad.wgsl,
 // lib/x_subgroup.wgsl or lib/x_memory.wgsl. Between chunks sums are where lib/sums_carried.wgsl or
-// lib/sums_stored.wgsl leaves them, and they go out through lib/way_out.wgsl.
+// lib/sums_stored.wgsl leaves them, and they go out through lib/way_out.wgsl to where lib/y_buffer.wgsl, or
+// lib/gates_to_texels.wgsl, says.
 //
 // A lane's state within a chunk has constant indices and so lies in registers; hence the written-out tiles.
 // Loops end where they are left: lavapipe runs what stands behind a condition once more for no lane.
@@ -41,9 +42,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(3) var<storage, read> gain: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> gain: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
 
 // Four values of x on their way into the product, and the sum of their squares.
 struct X { v: vec4<f32>, squares: f32 }
@@ -285,9 +285,11 @@ fn store_sums(own: Sums, m: u32, row: u32, lane: u32) {
     if lane % SPLIT > 0u {
         return;
     }
-    store4(m, row, row_scales(row) * a * norm);
-    if ROWS > 4u {
-        store4(m, row + 4u, row_scales(row + 4u) * b * norm);
+    let four = row_scales(row) * a * norm;
+    if ROWS == 4u {
+        store4(m, row, four);
+    } else {
+        store8(m, row, four, row_scales(row + 4u) * b * norm);
     }
 }
 

@@ -20,5 +20,5 @@ pub use link::{Linked, Part};
 pub use pipeline::{Access, Binding, Op, ParamsInfo, Variant, link_op, link_parts};
 pub(crate) use pipeline::{F32_BITS, VEC8, params};
 pub use plan::{Grid, Plan, PlanBuilder};
-pub use texels::{Bind, Bound, Fetch, SAMPLER, TEXEL_ROW, Texel, Texels};
+pub use texels::{Bind, Bound, Fetch, SAMPLER, Slot, TEXEL_ROW, Texel, Texels};
 pub use timing::Timed;

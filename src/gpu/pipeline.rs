@@ -336,6 +336,7 @@ fn bind_group_layout(
         let texture = variant.textures.iter().find(|(name, ..)| *name == binding.name);
         match (binding.access, texture) {
             (Access::Texels(texel), _) => texel.write(),
+            (Access::Write, Some((_, texel, _))) => texel.write(),
             (_, Some((_, texel, fetch))) => texel.read(*fetch),
             (Access::Read, None) => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
             (Access::Write, None) => buffer(wgpu::BufferBindingType::Storage { read_only: false }),

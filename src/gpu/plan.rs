@@ -9,7 +9,7 @@ use super::buffer::Buffer;
 use super::compile::{Wanted, pause};
 use super::device::{Gpu, Submission};
 use super::pipeline::{Op, Pipeline, Variant};
-use super::texels::{Bind, Bound, SAMPLER, Texels};
+use super::texels::{Bind, Bound, SAMPLER, Slot, Texels};
 use crate::error::{Error, Result};
 use crate::formats::CHUNK;
 
@@ -44,8 +44,8 @@ pub struct PlanBuilder {
     label: String,
     recorded: Vec<Recorded>,
     uniforms: Vec<u8>,
-    /// Texels that [`Bound::Scratch`] has room for.
-    scratch: usize,
+    /// Texels that each [`Slot`] has room for.
+    scratch: [usize; Slot::COUNT],
 }
 
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl PlanBuilder {
             label: label.into(),
             recorded: Vec::new(),
             uniforms: Vec::new(),
-            scratch: 0,
+            scratch: [0; Slot::COUNT],
         }
     }
 
@@ -75,10 +75,10 @@ impl PlanBuilder {
         &self.gpu
     }
 
-    /// Texels of the plan's own, at least so many, in which a dispatch leaves what the next one reads.
-    pub(crate) fn scratch(&mut self, vec4s: usize) -> Bound {
-        self.scratch = self.scratch.max(vec4s);
-        Bound::Scratch
+    /// Sees to it that a slot has room for so many texels.
+    pub(crate) fn scratch(&mut self, slot: Slot, vec4s: usize) {
+        let room = &mut self.scratch[slot.index()];
+        *room = vec4s.max(*room);
     }
 
     /// Appends one dispatch: `bound` in the order of the op's bindings.
@@ -190,18 +190,18 @@ fn operands(op: &Op, variant: &Variant, params: &[u8]) -> String {
 
 /// What a plan binds that nobody else has.
 struct Own {
-    scratch: Bound,
+    scratch: [Bound; Slot::COUNT],
     nothing: Buffer,
     nearest: wgpu::Sampler,
 }
 
 impl Own {
-    async fn new(gpu: &Gpu, scratch: usize) -> Result<Self> {
+    async fn new(gpu: &Gpu, rooms: [usize; Slot::COUNT]) -> Result<Self> {
         let nothing = Buffer::new(gpu, "nothing", 4).await?;
-        let scratch = match scratch {
-            0 => nothing.bound(),
-            vec4s => Texels::zeros(gpu, "x as texels", vec4s).await?.bound(),
-        };
+        let mut scratch = [nothing.bound(), nothing.bound()];
+        for (slot, vec4s) in scratch.iter_mut().zip(rooms).filter(|(_, vec4s)| *vec4s > 0) {
+            *slot = Texels::zeros(gpu, "x as texels", vec4s).await?.bound();
+        }
         let descriptor = wgpu::SamplerDescriptor::default();
         let nearest = gpu.scoped("nearest", 0, |device| device.create_sampler(&descriptor)).await?;
         Ok(Self { scratch, nothing, nearest })
@@ -213,7 +213,7 @@ impl Recorded {
     fn give(&mut self, own: &Own) {
         for bound in &mut self.bound {
             match bound {
-                Bound::Scratch => *bound = own.scratch.bound(),
+                Bound::Scratch(slot) => *bound = own.scratch[slot.index()].bound(),
                 Bound::Nothing => *bound = own.nothing.bound(),
                 Bound::Buffer(_) | Bound::Texels(_) => {}
             }
@@ -235,7 +235,7 @@ impl Recorded {
         let whole = self.bound.iter().filter_map(|bound| match bound {
             Bound::Buffer(buffer) => Some(buffer.raw().as_entire_binding()),
             Bound::Texels(texels) => Some(wgpu::BindingResource::TextureView(texels.view())),
-            Bound::Scratch | Bound::Nothing => None,
+            Bound::Scratch(_) | Bound::Nothing => None,
         });
         let nearest = || wgpu::BindingResource::Sampler(&own.nearest);
         let sampler = self.variant.samples().then(|| (nearest(), SAMPLER as u32));

@@ -258,14 +258,36 @@ pub enum Bound {
     Buffer(Buffer),
     /// A texture.
     Texels(Texels),
-    /// The plan's own texels: what one of its dispatches leaves for the next.
-    Scratch,
+    /// Texels of the plan's own.
+    Scratch(Slot),
     /// A buffer of the plan's own that the kernel does not look at.
     Nothing,
 }
 
+/// Which of a plan's own texels: what one of its dispatches leaves there, the next one reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot(usize);
+
+impl Slot {
+    /// What `stage` leaves.
+    pub(crate) const STAGED: Self = Self(0);
+    /// What a dispatch leaves that may itself read the other slot.
+    pub(crate) const HANDED_ON: Self = Self(1);
+    pub(super) const COUNT: usize = 2;
+
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
+impl Bind for Slot {
+    fn bound(&self) -> Bound {
+        Bound::Scratch(*self)
+    }
+}
+
 /// What a dispatch can bind.
-pub trait Bind {
+pub trait Bind: std::fmt::Debug {
     /// A handle that lives as long as the plan.
     fn bound(&self) -> Bound;
 }

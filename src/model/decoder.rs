@@ -1,5 +1,6 @@
 //! The decoder graph: a step of it is one plan, recorded once for each number of rows.
 
+mod linear;
 mod scratch;
 
 use std::collections::HashMap;
@@ -8,20 +9,21 @@ use std::sync::Arc;
 use super::config::{ModelConfig, RopeKind};
 use super::kv_cache::KvCache;
 use super::session::{Activations, SessionMemory};
-use super::weights::{Layer, Linear, Weights};
+use super::weights::{Layer, Weights};
 use crate::error::Result;
 use crate::formats::{CHUNK, FormatRef};
-use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
+use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder, Slot};
 use crate::ops::Matrix;
 use crate::ops::attention::{self, Attention};
-use crate::ops::glu::Activation;
 use crate::ops::kv::{self, Kv};
 use crate::ops::kv_append::{Rotation, Rows};
 use crate::ops::matmul::Fused;
 use crate::ops::sample::Choice;
 use crate::ops::softmax::{self, Softmax};
-use crate::ops::{self, Span, dequantize, glu, kv_append, matmul, matmul_q8, quantize_q8};
+use crate::ops::stage::{self, Place};
+use crate::ops::{self, Span, dequantize, glu, kv_append, matmul, quantize_q8};
 use crate::ops::{rms_norm, rope};
+use linear::{Normed, record_linear, record_matmul};
 use scratch::Scratch;
 
 /// Which rows of a step go through the output matrix.
@@ -349,15 +351,36 @@ impl Decoder {
         };
         let qkv = Rows { x: &s.qkv, stride, sequences, rows: rows_each, heads: c.heads };
         kv_append::record(plan, &s.step, qkv, rotation, (keys, values))?;
-        attention.record(plan, &s.step, &s.qkv, (keys, values), None, &s.attended)?;
-        let attended = self.plain(plan, &s.attended, (rows, c.q_width()))?;
-        record_linear(plan, &layer.attn_output, attended, None, self.residual())
+        let output = &layer.attn_output;
+        let texels = self.reads_texels(&output.weight, rows);
+        let to = if texels {
+            plan.scratch(Slot::HANDED_ON, stage::texels(rows.count, c.q_width()));
+            Place::Texels(&Slot::HANDED_ON)
+        } else {
+            Place::Buffer(&s.attended)
+        };
+        attention.record(plan, &s.step, &s.qkv, (keys, values), None, to)?;
+        let attended = match texels {
+            true => Normed::handed_on(rows),
+            false => self.plain(plan, &s.attended, (rows, c.q_width()))?,
+        };
+        record_linear(plan, output, attended, None, self.residual())
     }
 
     fn record_ffn(&self, plan: &mut PlanBuilder, layer: &Layer, rows: StepRows) -> Result<()> {
         let (c, s) = (&*self.config, &self.scratch);
         let activation = c.architecture.activation;
         let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.ffn_norm)?;
+        let down = &layer.down;
+        if let [gate_up] = &layer.gate_up[..]
+            && self.hands_on(rows, &gate_up.weight, &down.weight)
+        {
+            plan.scratch(Slot::HANDED_ON, stage::texels(rows.count, c.ffn_width));
+            let to = matmul::To::Texels(&Slot::HANDED_ON);
+            record_linear(plan, gate_up, normed, Some(activation), to)?;
+            let activated = Normed::handed_on(rows);
+            return record_linear(plan, down, activated, None, self.residual());
+        }
         if let [gate_up] = &layer.gate_up[..] {
             let stride = ops::stride(c.ffn_width);
             let out = matmul::Output { y: &s.activated, stride, at: 0, accumulate: false };
@@ -371,7 +394,19 @@ impl Decoder {
             glu::record(plan, &s.gate_up, &s.activated, (rows.count, c.ffn_width), activation)?;
         }
         let activated = self.plain(plan, &s.activated, (rows, c.ffn_width))?;
-        record_linear(plan, &layer.down, activated, None, self.residual())
+        record_linear(plan, down, activated, None, self.residual())
+    }
+
+    /// Whether one multiplication's gated activations go to the next by way of texels.
+    fn hands_on(&self, rows: StepRows, gate_up: &Matrix, down: &Matrix) -> bool {
+        let shape = (gate_up.rows, gate_up.cols);
+        let tile = matmul::Tile::on(&self.gpu, gate_up.format, shape, rows.kernels_for);
+        matmul::leaves_texels(&tile, gate_up) && self.reads_texels(down, rows)
+    }
+
+    /// Whether what computes rows of x for these weights leaves them in texels.
+    fn reads_texels(&self, w: &Matrix, rows: StepRows) -> bool {
+        self.q8.is_none() && matmul::reads_texels(&self.gpu, w, rows.count)
     }
 
     /// The logits of the last rows, and what is chosen by them.
@@ -385,7 +420,7 @@ impl Decoder {
         let normed = self.record_norm(plan, (&s.residual, of - count, rows), &self.weights.norm)?;
         let stride = ops::stride(vocabulary);
         let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
-        record_matmul(plan, self.weights.head(), normed, Fused::default(), out)?;
+        record_matmul(plan, self.weights.head(), normed, Fused::default(), out.into())?;
         s.record_choice(plan, (count, vocabulary), head)
     }
 
@@ -401,7 +436,7 @@ impl Decoder {
         if let Some(q8) = q8 {
             quantize_q8::record(plan, (x, 0), (rows.count, width), q8)?;
         }
-        Ok(Normed { x: (x, 0, rows), norm: None, q8 })
+        Ok(Normed { x: (x, 0, rows.count).into(), rows, norm: None, q8 })
     }
 
     /// Normed rows: left to the multiplication that reads them, where that costs it little.
@@ -413,7 +448,8 @@ impl Decoder {
     ) -> Result<Normed<'a>> {
         let (s, eps) = (&self.scratch, self.config.rms_eps);
         if self.q8.is_none() && matmul::norms_cheaply(self.gpu.caps(), rows.kernels_for) {
-            return Ok(Normed { x: (x, row, rows), norm: Some((gain, eps)), q8: None });
+            let x = (x, row, rows.count).into();
+            return Ok(Normed { x, rows, norm: Some((gain, eps)), q8: None });
         }
         let width = self.config.width;
         rms_norm::record(plan, (x, row), gain, &s.normed, (rows.count, width), eps)?;
@@ -426,49 +462,8 @@ impl Decoder {
     }
 }
 
-/// Rows of x on their way into a multiplication, the RMSNorm that is left to it, and the same rows as
-/// bytes where they are rounded.
-#[derive(Clone, Copy)]
-struct Normed<'a> {
-    x: (&'a Buffer, usize, StepRows),
-    norm: Option<(&'a Buffer, f32)>,
-    q8: Option<&'a Buffer>,
-}
-
 /// The logarithm of softmax over the vocabulary.
 async fn log_softmax(gpu: &Gpu, vocabulary: usize) -> Result<Softmax> {
     let options = softmax::Options { log: true, ..Default::default() };
     Softmax::new(gpu, (1, vocabulary), options).await
-}
-
-fn record_linear(
-    plan: &mut PlanBuilder,
-    linear: &Linear,
-    x: Normed<'_>,
-    glu: Option<Activation>,
-    out: matmul::Output<'_>,
-) -> Result<()> {
-    let fused = Fused { bias: linear.bias.as_ref(), glu, ..Fused::default() };
-    record_matmul(plan, &linear.weight, x, fused, out)
-}
-
-fn record_matmul(
-    plan: &mut PlanBuilder,
-    w: &Matrix,
-    x: Normed<'_>,
-    fused: Fused<'_>,
-    out: matmul::Output<'_>,
-) -> Result<()> {
-    let (from, row, StepRows { count, kernels_for }) = x.x;
-    match x.q8.filter(|_| matmul_q8::can_multiply(w.format)) {
-        Some(q8) => {
-            let tile = matmul_q8::Tile::choose(plan.gpu().caps().class, kernels_for);
-            matmul_q8::record_tiled(plan, tile, w, (q8, count), (fused.bias, fused.glu), out)
-        }
-        None => {
-            let tile = matmul::Tile::on(plan.gpu(), w.format, (w.rows, w.cols), kernels_for);
-            let fused = Fused { norm: x.norm, ..fused };
-            matmul::record_tiled(plan, tile, w, (from, row, count), fused, out)
-        }
-    }
 }

@@ -18,6 +18,7 @@ pub use reference::{Seen, reference};
 
 use super::attention_combine::{self, FINISH};
 use super::kv::{Kv, KvShape};
+use super::stage::{Place, Y_TEXELS, Y_VEC4S};
 use super::{EXTEXP, MAX_SEQUENCES, STEP};
 use crate::error::{Error, Result};
 use crate::gpu::{
@@ -82,11 +83,11 @@ pub static OP: Op = Op {
     bindings: &[
         Binding { name: "step", access: Access::Uniform },
         Binding { name: "q", access: Access::Read },
+        Binding { name: "y", access: Access::Write },
         Binding { name: "k", access: Access::Read },
         Binding { name: "v", access: Access::Read },
         Binding { name: "mask", access: Access::Read },
         Binding { name: "of_heads", access: Access::Read },
-        Binding { name: "y", access: Access::Write },
     ],
     params: Params::INFO,
 };
@@ -104,9 +105,11 @@ const QUAD: Part = part!("lib/attention_quad.wgsl");
 
 /// The parts that variants of the operation choose, for a test of them all.
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
-    let mut lists = vec![vec![Q_DIRECT, TILE_MEMORY, QUAD]];
+    let mut lists = vec![vec![Q_DIRECT, TILE_MEMORY, QUAD, Y_VEC4S]];
+    lists.push(vec![Q_DIRECT, TILE_MEMORY, QUAD, Y_TEXELS]);
     if caps.subgroups {
-        lists.extend([vec![Q_SUBGROUP, TILE_MEMORY, QUAD], vec![Q_SUBGROUP, TILE_SUBGROUP, QUAD]]);
+        let by_subgroup = |tile| vec![Q_SUBGROUP, tile, QUAD, Y_VEC4S];
+        lists.extend([TILE_MEMORY, TILE_SUBGROUP].map(by_subgroup));
     }
     lists
 }
@@ -236,31 +239,34 @@ impl Attention {
     /// # Errors
     /// [`Error::Shape`] where a mask is there or not against the options, or a buffer is too small;
     /// what the plan says.
-    pub fn record(
+    pub fn record<'a>(
         &self,
         plan: &mut PlanBuilder,
         step: &Buffer,
         q: &Buffer,
         (keys, values): (&Kv, &Kv),
         mask: Option<&Buffer>,
-        y: &Buffer,
+        y: impl Into<Place<'a>>,
     ) -> Result<()> {
+        let y = y.into();
         for shape in [keys.shape, values.shape] {
             if shape != self.kv {
                 return Err(shape_error(format!("{:?}", self.kv), format!("{shape:?}")));
             }
         }
-        self.check_buffers(q, mask, y)?;
+        self.check_buffers(q, mask, &y)?;
         let params = self.params(keys, values);
         let (Some(k), Some(v)) = (keys.matrix.shards.first(), values.matrix.shards.first()) else {
             return Ok(());
         };
-        let to = self.parts.as_ref().unwrap_or(y);
+        let to = self.parts.as_ref().map_or(y, Place::Buffer);
         let mask = mask.unwrap_or(&self.spare);
-        let buffers: [&dyn Bind; 7] = [step, q, &k.words, &v.words, mask, &self.of_heads, to];
+        let bound: [&dyn Bind; 7] =
+            [step, q, &to.bound(), &k.words, &v.words, mask, &self.of_heads];
         let queries = self.shape.rows * params.group as usize;
         let grid = self.tile.workgroups((self.shape.sequences, queries), keys.shape)?;
-        plan.dispatch(&OP, self.variant(keys, values), &params, &buffers, grid)?;
+        let variant = to.written_by(self.variant(keys, values));
+        plan.dispatch(&OP, variant, &params, &bound, grid)?;
         let Some(parts) = &self.parts else { return Ok(()) };
         let combine = self.combine();
         let sinks = self.options.sinks.is_some();
@@ -329,14 +335,18 @@ impl Attention {
         }
     }
 
-    fn check_buffers(&self, q: &Buffer, mask: Option<&Buffer>, y: &Buffer) -> Result<()> {
+    fn check_buffers(&self, q: &Buffer, mask: Option<&Buffer>, y: &Place<'_>) -> Result<()> {
         let Shape { heads, sequences, rows, q_stride, y_stride } = self.shape;
         let width = heads * self.kv.head_dim;
         let words = |stride: usize| (sequences * rows).saturating_sub(1) * stride + width;
         let mask_words = self.options.mask.map_or(0, |(rows, stride)| rows * stride);
+        let y = match *y {
+            Place::Buffer(y) => Some(y),
+            Place::Texels(_) => None,
+        };
         let needs = [
             (Some(q), "q", words(q_stride)),
-            (Some(y), "y", words(y_stride)),
+            (y, "y", words(y_stride)),
             (mask, "mask", mask_words),
         ];
         for (buffer, name, words) in needs {

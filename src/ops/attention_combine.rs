@@ -1,5 +1,6 @@
 //! Adds up the parts that the splits of a context left of an attention.
 
+use super::stage::{Place, Y_TEXELS, Y_VEC4S};
 use super::{EXTEXP, check_loop, fold};
 use crate::error::Result;
 use crate::gpu::{Access, Binding, Buffer, Grid, Op, Part, PlanBuilder, Variant, params, part};
@@ -34,6 +35,11 @@ pub static OP: Op = Op {
     params: Params::INFO,
 };
 
+/// The parts that variants of the operation choose, for a test of them all.
+pub fn part_lists() -> Vec<Vec<Part>> {
+    vec![vec![Y_VEC4S], vec![Y_TEXELS]]
+}
+
 const LANES: u32 = 64;
 
 /// A lane per vec4 of y.
@@ -57,17 +63,17 @@ pub fn words(params: &Params) -> usize {
 ///
 /// # Errors
 /// As [`workgroups`]; what the plan says.
-pub fn record(
+pub fn record<'a>(
     plan: &mut PlanBuilder,
     parts: &Buffer,
     of_heads: &Buffer,
-    y: &Buffer,
+    y: impl Into<Place<'a>>,
     params: &Params,
     sinks: bool,
 ) -> Result<()> {
-    let sinks = u8::from(sinks).into();
-    let variant = Variant::of(&[("LANES", LANES.into()), ("SINKS", sinks)]);
-    plan.dispatch(&OP, variant, params, &[parts, of_heads, y], workgroups(params)?)
+    let (y, sinks) = (y.into(), u8::from(sinks).into());
+    let variant = y.written_by(Variant::of(&[("LANES", LANES.into()), ("SINKS", sinks)]));
+    plan.dispatch(&OP, variant, params, &[parts, of_heads, &y.bound()], workgroups(params)?)
 }
 
 /// One query's result in f64: each part is the weighted values, the sum of weights, and their

@@ -1,14 +1,21 @@
 //! Multiplication with packed weights: y = x·Wᵀ (+ bias, + what y holds), with RMSNorm on the way in
 //! and a gated activation on the way out.
 
+mod operands;
+mod tile;
+
+pub use operands::{Fused, Input, Output, To, leaves_texels, reads_texels};
+pub use tile::{SUMS_STORED_FROM, Share, Tile};
+
 use super::glu::{ACTIVATION, Activation};
 use super::matrix::{IN_TEXELS, WORDS, decode_f64, has_tail};
-use super::{EXTEXP, Matrix, check_loop, stage, stride};
+use super::stage::{self, Place, Y_TEXELS};
+use super::{EXTEXP, Matrix, check_loop, stride};
 use crate::error::{Error, Result};
 use crate::formats::{self, CHUNK, FormatRef};
 use crate::gpu::{
     Access, Bind, Binding, Bound, Buffer, Caps, Class, Fetch, Gpu, Grid, Op, Part, PlanBuilder,
-    Sharing, Texel, Variant, params, part,
+    Slot, Variant, params, part,
 };
 
 params! {
@@ -42,15 +49,17 @@ pub static OP: Op = Op {
     bindings: &[
         Binding { name: "weights", access: Access::Read },
         Binding { name: "x", access: Access::Read },
+        Binding { name: "y", access: Access::Write },
         Binding { name: "gain", access: Access::Read },
         Binding { name: "bias", access: Access::Read },
-        Binding { name: "y", access: Access::Write },
     ],
     params: Params::INFO,
 };
 
-/// How sums go out, of this multiplication and of the one in bytes.
+/// How sums go out, of this multiplication and of the one in bytes, and where to.
 pub(super) const WAY_OUT: Part = part!("lib/way_out.wgsl");
+pub(super) const Y_BUFFER: Part = part!("lib/y_buffer.wgsl");
+const GATES_TO_TEXELS: Part = part!("lib/gates_to_texels.wgsl");
 
 /// How lanes come by their values of x, and how their sums go from chunk to chunk.
 const X_DIRECT: &[Part] = &[SUMS_CARRIED, X_EACH, X_ALONE, X_APART, part!("lib/x_direct.wgsl")];
@@ -72,175 +81,16 @@ const X_TEXELS: [Part; 3] =
     [part!("lib/x_sampled.wgsl"), part!("lib/x_nearest.wgsl"), part!("lib/x_stored.wgsl")];
 
 /// The parts that variants of the operation choose, for a test of them all: x may be in a buffer
-/// wherever the weights are, and is in texels where they are.
+/// wherever the weights are, and is in texels where they are. There y may be, too.
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
     let subgroup = caps.subgroups.then_some([X_QUAD, X_QUAD_STORED, X_SUBGROUP]);
     let ways = [X_DIRECT, X_MEMORY].into_iter().chain(subgroup.into_iter().flatten());
     let texels = X_TEXELS.into_iter().zip(IN_TEXELS).map(|(x, words)| [x, words]);
-    let places = WORDS.map(|words| [X_BUFFER, words]).into_iter().chain(texels);
-    ways.flat_map(|way| places.clone().map(move |place| [way, &place[..]].concat())).collect()
-}
-
-/// Who loads values of x for each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Share {
-    /// Nobody: each lane reads for itself.
-    Lane,
-    /// Four lanes of a subgroup, for two rows of x at a time. Subgroups of at least 4 will do; the rest is
-    /// as for eight.
-    Quad,
-    /// Eight lanes of a subgroup. It takes whole subgroups of at least 8 whose lanes are on the same
-    /// row of x, so a `split` of 1 and `lanes` that are a multiple of the largest subgroup.
-    Subgroup,
-    /// The workgroup, by way of its memory.
-    Workgroup,
-}
-
-/// Weights from which on a single row of x is staged, too: where eight lanes share what they read of x and of
-/// the gain, and where fewer or none do.
-const STAGED: usize = 1 << 22;
-const STAGED_UNSHARED: usize = 1 << 20;
-
-/// Weights from which on sums wait in memory. The kernel takes half a second longer to compile, and for fewer
-/// weights saves some milliseconds of a prompt.
-pub const SUMS_STORED_FROM: usize = 1 << 18;
-
-/// How the work is laid out over lanes; all values are powers of two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Tile {
-    /// Lanes in a workgroup.
-    pub lanes: usize,
-    /// Lanes that share rows of W.
-    pub split: usize,
-    /// Neighbouring rows of W that a lane owns: 4 or 8.
-    pub rows: usize,
-    /// Rows of x that a lane owns: 1 to 16.
-    pub m: usize,
-    /// How lanes come by x.
-    pub share: Share,
-    /// Whether to multiply with the format's codes, where it has such, and scale once per chunk.
-    pub codes: bool,
-    /// Whether x is put into texels first, in a launch of its own ([`stage`]).
-    pub staged: bool,
-}
-
-impl Tile {
-    /// What a launch on this device takes: what was measured there for such a shape, where it was
-    /// ([`tune`](crate::tune)), else [`choose`](Self::choose).
-    pub fn on(gpu: &Gpu, format: FormatRef, (n, k): (usize, usize), m: usize) -> Self {
-        let tuned = gpu.tuning().and_then(|tuning| tuning.tile(format, (n, k), m));
-        tuned.unwrap_or_else(|| Self::choose(gpu.caps(), format, (n, k), m))
-    }
-
-    /// Whether a device with these capabilities and limits can run it.
-    pub fn is_legal(&self, caps: Caps, limits: &wgpu::Limits) -> bool {
-        let Self { lanes, split, rows, m, share, .. } = *self;
-        let most =
-            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-        let storage = limits.max_compute_workgroup_storage_size as usize;
-        let fits = lanes.is_power_of_two() && lanes <= most as usize && self.memory() <= storage;
-        let Sharing { lanes: whole, by_subgroup, by_quad } = caps.sharing();
-        let whole = split == 1 && lanes % whole == 0;
-        let shares = match share {
-            Share::Lane | Share::Workgroup => true,
-            Share::Quad => by_quad && whole,
-            Share::Subgroup => by_subgroup && whole,
-        };
-        fits && split.is_power_of_two()
-            && split <= lanes
-            && [4, 8].contains(&rows)
-            && [1, 2, 4, 8, 16].contains(&m)
-            && shares
-    }
-
-    /// vec4s of x that a workgroup fetches at once.
-    fn fetched(&self) -> usize {
-        match self.share {
-            Share::Workgroup => 8 * self.split * self.m,
-            _ => 0,
-        }
-    }
-
-    /// Bytes of workgroup memory at most: a vec4 for each lane's sums, the values of x and their squares.
-    fn memory(&self) -> usize {
-        16 * self.lanes + 20 * self.fetched()
-    }
-
-    /// The default for this many rows of x on this kind of machine. A CPU wants a lane per row and
-    /// no barriers; a GPU's GEMV wants its lanes along the rows, so that loads coalesce.
-    pub fn choose(caps: Caps, format: FormatRef, (n, k): (usize, usize), m: usize) -> Self {
-        let most = |tile_m: usize| m.next_power_of_two().min(tile_m);
-        // Decoding once per row of W pays off from a few rows of x on.
-        let (share, codes, staged) = (Share::Lane, m <= 4, false);
-        let tile = Self { lanes: 64, split: 1, rows: 4, m: most(16), share, codes, staged };
-        // Formats that are dear to decode are so in code, too: eight decoders of theirs in a kernel
-        // take drivers seconds to compile.
-        let wide = if format.has_codes() { 8 } else { 4 };
-        match (caps.class, m) {
-            (Class::Gpu, ..=8) => Self { split: 16, ..tile },
-            (Class::Gpu, _) => Self { split: 4, ..tile },
-            (Class::Software, _) => {
-                let Sharing { lanes, by_subgroup, by_quad } = caps.sharing();
-                let share = match (by_subgroup, by_quad) {
-                    (true, _) => Share::Subgroup,
-                    (false, true) => Share::Quad,
-                    (false, false) => Share::Lane,
-                };
-                // Where few lanes share x, more rows of W for each load of it.
-                let rows = if m == 1 || !by_subgroup { wide } else { 4 };
-                // What it saves grows with the weights, and a launch costs as much for few of them.
-                let least = if by_subgroup { STAGED } else { STAGED_UNSHARED };
-                let staged = m > 1 || n.saturating_mul(k) >= least;
-                // Sixteen rows of x take an eighth less than twice eight, if few of them are padding;
-                // the kernel takes longer to compile.
-                let tile_m = if by_subgroup && m >= 64 { 16 } else { 8 };
-                Self { lanes, rows, m: most(tile_m), share, staged, ..tile }
-            }
-        }
-    }
-
-    /// Whether weights in this format are multiplied by their codes.
-    pub fn uses_codes(&self, format: FormatRef) -> bool {
-        self.codes && format.has_codes()
-    }
-
-    /// Rows of W in a workgroup.
-    fn group_rows(&self) -> usize {
-        self.lanes / self.split * self.rows
-    }
-
-    /// Whether sums wait in memory from chunk to chunk: on SwiftShader, who shares x by quads, where they
-    /// are many, a chunk is without branches (see [`writes_out`]), and there is enough to multiply.
-    fn stores_sums(&self, w: &Matrix) -> bool {
-        let pays = w.rows.saturating_mul(w.cols) >= SUMS_STORED_FROM;
-        self.share == Share::Quad && self.m >= 4 && w.format.has_codes() && pays
-    }
-
-    fn variant(&self, w: &Matrix, fetch: Fetch) -> Variant {
-        let part = match self.share {
-            Share::Lane => X_DIRECT,
-            Share::Quad if self.stores_sums(w) => X_QUAD_STORED,
-            Share::Quad => X_QUAD,
-            Share::Subgroup => X_SUBGROUP,
-            Share::Workgroup => X_MEMORY,
-        };
-        let place = |variant: Variant| match self.staged {
-            true => variant.with_texels(X_TEXELS, fetch, ("x", Texel::Float)),
-            false => variant.with(&[X_BUFFER]),
-        };
-        let constants = [
-            ("LANES", self.lanes as f64),
-            ("SPLIT", self.split as f64),
-            ("ROWS", self.rows as f64),
-            ("TILE_M", self.m as f64),
-        ];
-        let variant = Variant::of(&constants).with(part);
-        place(match self.share {
-            Share::Workgroup => variant.and(&[("FETCHED", self.fetched() as f64)]),
-            _ => variant,
-        })
-    }
+    let places = WORDS.map(|words| [X_BUFFER, words]).into_iter().chain(texels.clone());
+    let to_buffer =
+        ways.flat_map(|way| places.clone().map(move |p| [way, &p, &[Y_BUFFER]].concat()));
+    let to_texels = [Y_TEXELS, GATES_TO_TEXELS];
+    to_buffer.chain(texels.map(|p| [X_DIRECT, &p, &to_texels].concat())).collect()
 }
 
 /// The grid for `rows` rows of W and `m` rows of x, K being `chunks` chunks.
@@ -261,30 +111,6 @@ pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<G
 /// which doubles the loads of x. Where x is staged, it is done there.
 pub fn norms_cheaply(caps: Caps, m: usize) -> bool {
     m <= 8 || caps.class == Class::Software
-}
-
-/// Where the result of a multiplication goes.
-#[derive(Debug, Clone, Copy)]
-pub struct Output<'a> {
-    /// The buffer.
-    pub y: &'a Buffer,
-    /// Floats from row to row.
-    pub stride: usize,
-    /// Where in a row the result begins.
-    pub at: usize,
-    /// Whether it is added to what is there.
-    pub accumulate: bool,
-}
-
-/// What is done on the way in and out of a multiplication.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Fused<'a> {
-    /// RMSNorm of x with this gain (whole vec4s, see [`stride`]) and epsilon.
-    pub norm: Option<(&'a Buffer, f32)>,
-    /// A value for each row of W.
-    pub bias: Option<&'a Buffer>,
-    /// Rows 2i and 2i + 1 of W are the gate and the up of y's column i = act(gate)·up.
-    pub glu: Option<Activation>,
 }
 
 /// Records y = x·Wᵀ for `m` rows of x from row `x_row` on, rows [`stride`] of K floats apart.
@@ -316,51 +142,78 @@ pub fn record_fused(
     record_tiled(plan, tile, w, x, fused, out)
 }
 
-/// The same with a tile of one's own choice.
+/// The same with a tile, and places of x and y, of one's own choice.
 ///
 /// # Errors
-/// As [`workgroups`]; [`Error::Shape`] for gates without their ups.
-pub fn record_tiled(
+/// As [`workgroups`]; [`Error::Shape`] for gates without their ups, and for texels that the tile cannot
+/// leave ([`leaves_texels`]).
+pub fn record_tiled<'a>(
     plan: &mut PlanBuilder,
     tile: Tile,
     w: &Matrix,
-    (x, x_row, m): (&Buffer, usize, usize),
+    x: impl Into<Input<'a>>,
     fused: Fused<'_>,
-    out: Output<'_>,
+    to: impl Into<To<'a>>,
+) -> Result<()> {
+    record_placed(plan, tile, w, x.into(), fused, to.into())
+}
+
+fn record_placed(
+    plan: &mut PlanBuilder,
+    tile: Tile,
+    w: &Matrix,
+    x: Input<'_>,
+    fused: Fused<'_>,
+    to: To<'_>,
 ) -> Result<()> {
     check_gates("matmul", w, fused.glu)?;
-    let staged = tile.staged && stage::fits(plan.gpu(), m, w.cols);
-    if staged {
-        let to = plan.scratch(stage::texels(m, w.cols));
-        stage::record(plan, (x, x_row, m), w.cols, fused.norm, &to)?;
-    }
-    let tile = Tile { staged, ..tile };
-    let (norm, x_row) = if staged { (None, 0) } else { (fused.norm, x_row) };
-    let caps = plan.gpu().caps();
-    let variant = variant((&tile, caps), w, Fused { norm, ..fused }, out.accumulate);
-    let (gain, eps) = norm.unwrap_or((x, 0.0));
-    let from: &dyn Bind = if staged { &Bound::Scratch } else { x };
+    check_place(&tile, w, fused.glu, &to)?;
+    let (x, norm) = stage_x(plan, &tile, w, x, fused.norm)?;
+    let tile = Tile { staged: matches!(x, Input::Texels(..)), ..tile };
+    let variant = variant((&tile, plan.gpu().caps()), w, Fused { norm, ..fused }, &to);
+    let nothing = Bound::Nothing;
+    let given = |buffer: Option<&Buffer>| buffer.map_or(nothing.clone(), Bind::bound);
+    let (gain, bias) = (given(norm.map(|(gain, _)| gain)), given(fused.bias));
+    let (from, y) = (x.bound(), to.bound());
+    let (y_stride, y_at) = to.rows(w);
     for shard in &w.shards {
         let params = Params {
             rows: shard.layout.rows as u32,
             first_row: shard.first_row as u32,
-            m: m as u32,
-            x_row: x_row as u32,
+            m: x.rows() as u32,
+            x_row: x.first() as u32,
             x_stride: stride(w.cols) as u32 / 4,
-            y_stride: out.stride as u32,
-            y_at: out.at as u32,
+            y_stride: y_stride as u32,
+            y_at: y_at as u32,
             cols: w.cols as u32,
-            eps,
+            eps: norm.map_or(0.0, |(_, eps)| eps),
             ..Params::of(shard)
         };
-        let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, m)?;
-        let buffers: [&dyn Bind; 5] = [&shard.words, from, gain, fused.bias.unwrap_or(x), out.y];
-        plan.dispatch(&OP, shard.words.read_by(variant.clone()), &params, &buffers, grid)?;
+        let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, x.rows())?;
+        let bound: [&dyn Bind; 5] = [&shard.words, &from, &y, &gain, &bias];
+        plan.dispatch(&OP, shard.words.read_by(variant.clone()), &params, &bound, grid)?;
     }
     Ok(())
 }
 
-fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, accumulate: bool) -> Variant {
+/// x where the tile wants it, and the norm that is left to be done: staging does it.
+fn stage_x<'a, 'b>(
+    plan: &mut PlanBuilder,
+    tile: &Tile,
+    w: &Matrix,
+    x: Input<'a>,
+    norm: Option<(&'b Buffer, f32)>,
+) -> Result<(Input<'a>, Option<(&'b Buffer, f32)>)> {
+    let Input::Buffer(buffer, first, m) = x else { return Ok((x, norm)) };
+    if !tile.staged || !stage::fits(plan.gpu(), m, w.cols) {
+        return Ok((x, norm));
+    }
+    plan.scratch(Slot::STAGED, stage::texels(m, w.cols));
+    stage::record(plan, (buffer, first, m), w.cols, norm, &Slot::STAGED)?;
+    Ok((Input::Texels(&Slot::STAGED, m), None))
+}
+
+fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, to: &To<'_>) -> Variant {
     let normed = fused.norm.is_some();
     let constants = [
         ("TAIL", flag(has_tail(w.cols))),
@@ -375,7 +228,11 @@ fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, accumulate
     let squares = tile.fetched().max(1) as f64;
     let squared = normed && tile.share == Share::Workgroup;
     let variant = if squared { variant.and(&[("SQUARES", squares)]) } else { variant };
-    way_out(variant, w, (fused.bias, fused.glu), accumulate).packed(w.format)
+    let variant = match to {
+        To::Buffer(_) => variant.with(&[Y_BUFFER]),
+        To::Texels(_) => Place::in_texels(variant).with(&[GATES_TO_TEXELS]),
+    };
+    way_out(variant, w, (fused.bias, fused.glu), to.accumulates()).packed(w.format)
 }
 
 /// The constants of `lib/way_out.wgsl`, and of packed weights.
@@ -414,6 +271,15 @@ pub(super) fn check_gates(op: &'static str, w: &Matrix, glu: Option<Activation>)
     }
     let (expected, got) = ("a row of gates for each of ups".into(), format!("{} rows", w.rows));
     Err(Error::Shape { op, expected, got })
+}
+
+fn check_place(tile: &Tile, w: &Matrix, glu: Option<Activation>, to: &To<'_>) -> Result<()> {
+    if matches!(to, To::Buffer(_)) || (glu.is_some() && leaves_texels(tile, w)) {
+        return Ok(());
+    }
+    let expected = "gates and ups in eights of rows, as many to a lane, for y in texels".into();
+    let got = format!("{} rows, {glu:?}, {tile:?}", w.rows);
+    Err(Error::Shape { op: "matmul", expected, got })
 }
 
 /// x·Wᵀ of host slices: x is rows of K floats, `blocks` is N rows of whole blocks of K weights;

@@ -5,7 +5,7 @@
 //! a fixed order, so that [`twin`] gives the device's bits.
 
 use super::glu::{ACTIVATION, Activation};
-use super::matmul::{self, Output, WAY_OUT};
+use super::matmul::{self, Output, WAY_OUT, Y_BUFFER};
 use super::quantize_q8::{self, Chunk, SEPARATE};
 use super::{EXTEXP, Matrix, check_loop};
 use crate::error::{Error, Result};
@@ -33,14 +33,14 @@ params! {
 /// The operation.
 pub static OP: Op = Op {
     name: "matmul_q8",
-    parts: &[part!("ops/matmul_q8.wgsl"), SEPARATE, WAY_OUT, ACTIVATION, EXTEXP],
+    parts: &[part!("ops/matmul_q8.wgsl"), SEPARATE, WAY_OUT, Y_BUFFER, ACTIVATION, EXTEXP],
     formats: &[""],
     reduces: false,
     bindings: &[
         Binding { name: "weights", access: Access::Read },
         Binding { name: "q8", access: Access::Read },
-        Binding { name: "bias", access: Access::Read },
         Binding { name: "y", access: Access::Write },
+        Binding { name: "bias", access: Access::Read },
     ],
     params: Params::INFO,
 };
@@ -143,7 +143,7 @@ pub fn record_tiled(
             ..Params::of(shard)
         };
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, m)?;
-        let buffers: [&dyn Bind; 4] = [&shard.words, q8, way_out.0.unwrap_or(q8), out.y];
+        let buffers: [&dyn Bind; 4] = [&shard.words, q8, out.y, way_out.0.unwrap_or(q8)];
         plan.dispatch(&OP, shard.words.read_by(variant.clone()), &params, &buffers, grid)?;
     }
     Ok(())

@@ -4,7 +4,8 @@
 use super::{check_loop, fold, stride};
 use crate::error::Result;
 use crate::gpu::{
-    Access, Bind, Binding, Buffer, Gpu, Grid, Op, PlanBuilder, Texel, Texels, Variant, params, part,
+    Access, Bind, Binding, Bound, Buffer, Fetch, Gpu, Grid, Op, Part, PlanBuilder, Texel, Texels,
+    Variant, params, part,
 };
 
 params! {
@@ -33,6 +34,48 @@ pub static OP: Op = Op {
     ],
     params: Params::INFO,
 };
+
+/// y as vec4s of a buffer, and as texels.
+pub(super) const Y_VEC4S: Part = part!("lib/y_vec4s.wgsl");
+pub(super) const Y_TEXELS: Part = part!("lib/y_texels.wgsl");
+
+/// Where a kernel leaves rows of y, [`stride`] of their width apart.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// In a buffer.
+    Buffer(&'a Buffer),
+    /// In texels, where a multiplication reads them
+    /// ([`Input::Texels`](super::matmul::Input::Texels)).
+    Texels(&'a dyn Bind),
+}
+
+impl<'a> From<&'a Buffer> for Place<'a> {
+    fn from(y: &'a Buffer) -> Self {
+        Self::Buffer(y)
+    }
+}
+
+impl Place<'_> {
+    pub(super) fn bound(&self) -> Bound {
+        match self {
+            Self::Buffer(y) => y.bound(),
+            Self::Texels(y) => y.bound(),
+        }
+    }
+
+    /// A variant of a kernel that writes vec4s there, to its binding `y`.
+    pub(super) fn written_by(&self, variant: Variant) -> Variant {
+        match self {
+            Self::Buffer(_) => variant.with(&[Y_VEC4S]),
+            Self::Texels(_) => Self::in_texels(variant),
+        }
+    }
+
+    /// The same where they are texels.
+    pub(super) fn in_texels(variant: Variant) -> Variant {
+        variant.with_texels([Y_TEXELS; 3], Fetch::Stored, ("y", Texel::Float))
+    }
+}
 
 /// Texels that `m` rows of `cols` floats take.
 pub fn texels(m: usize, cols: usize) -> usize {

@@ -12,6 +12,7 @@ use mantissa::gpu::Buffer;
 use mantissa::ops::attention::{Attention, Options, Seen, Shape, reference};
 use mantissa::ops::kv::{Kv, KvShape};
 use mantissa::ops::matrix::decode_f64;
+use mantissa::ops::stage::Place;
 use mantissa::ops::{Span, kv_append};
 use pollster::block_on;
 
@@ -20,7 +21,8 @@ pub use grid::trials as grid_trials;
 
 use crate::softmax::exp_error;
 use crate::support::{
-    DIVISION, Expect, Outcome, Random, U, compare, gamma, input, output, run, step, words,
+    DIVISION, Expect, Outcome, Random, U, compare, gamma, in_texels, input, output, run, step,
+    words,
 };
 
 /// What a case is about.
@@ -41,6 +43,8 @@ struct Case {
     options: Options,
     /// The mask's rows of position + rows values, if there is one.
     mask: Option<Vec<f32>>,
+    /// Whether the result goes to texels.
+    texels: bool,
     /// Rows that are held against the reference; all, if `None`.
     checked: Option<Vec<usize>>,
 }
@@ -59,6 +63,7 @@ impl Case {
             values: "f32",
             options: Options::causal(1.0 / (head_dim as f32).sqrt()),
             mask: None,
+            texels: false,
             checked: None,
         }
     }
@@ -203,8 +208,13 @@ fn attend(
     let mask_rows = case.mask.as_ref().map(|m| (m.len() / case.end(), case.end()));
     let options = Options { mask: mask_rows, ..case.options.clone() };
     let attention = block_on(Attention::new(gpu, shape, case.kv_shape(), options))?;
-    run(gpu, |plan| attention.record(plan, &step, &from, (keys, values), mask.as_ref(), &y))?;
-    words(&y)
+    let texels = if case.texels { Some(in_texels(gpu, &y)?) } else { None };
+    let place = texels.as_ref().map_or(Place::Buffer(&y), |texels| Place::Texels(texels));
+    run(gpu, |plan| attention.record(plan, &step, &from, (keys, values), mask.as_ref(), place))?;
+    match texels {
+        Some(texels) => Ok(block_on(texels.read(0, (y.size() / 4) as usize))?),
+        None => words(&y),
+    }
 }
 
 fn seen<'a>(

@@ -1,9 +1,11 @@
 //! y = x·Wᵀ on packed weights: every format, tile and flag against f64 on the decoded weights.
 
+mod fused;
+
 use mantissa::Gpu;
 use mantissa::formats::{self, FormatRef};
 use mantissa::gpu::{Caps, Class};
-use mantissa::ops::glu::{self, Activation};
+use mantissa::ops::glu::Activation;
 use mantissa::ops::matmul::{
     self, Fused, Output, SUMS_STORED_FROM, Share, Tile, record_tiled, reference, reference_by,
 };
@@ -11,7 +13,6 @@ use mantissa::ops::{Matrix, Placement, stride};
 use mantissa::tune;
 use pollster::block_on;
 
-use crate::glu::tolerance;
 use crate::support::{
     Case, Expect, OfFormat, Outcome, Random, SENTINEL, case, compare, gamma, input, of_format,
     output, rows_of_bytes, run, subgroups_asked_for, tested_formats, words,
@@ -20,6 +21,7 @@ use crate::support::{
 pub fn trials() -> Vec<(String, Case)> {
     let mut trials = reducing_trials();
     trials.extend([case("flags", flags), case("rows_of_x", rows_of_x), case("tails", tails)]);
+    trials.push(case("no_parts_of_texels", fused::no_parts_of_texels));
     trials
 }
 
@@ -30,8 +32,9 @@ pub fn reducing_trials() -> Vec<(String, Case)> {
         case("fetched", fetched),
         case("by_quad", by_quad),
         case("candidates", candidates),
-        case("norms", norms),
-        case("gates", gates),
+        case("norms", fused::norms),
+        case("gates", fused::gates),
+        case("gates_in_texels", fused::gates_in_texels),
         case("rows_are_apart", rows_are_apart),
     ]
 }
@@ -68,6 +71,8 @@ struct Shape {
     accumulate: bool,
     /// A row of x that is all NaN.
     nan_row: Option<usize>,
+    /// Whether x comes from texels, and y goes to such.
+    handed_on: bool,
 }
 
 impl Shape {
@@ -87,6 +92,7 @@ impl Shape {
             bias: false,
             accumulate: false,
             nan_row: None,
+            handed_on: false,
         }
     }
 }
@@ -274,7 +280,13 @@ fn tiles(gpu: &Gpu) -> Outcome {
 fn with_everything(gpu: &Gpu, format: FormatRef, shape: Shape, fuse: bool) -> Outcome {
     check(gpu, format, Shape { bias: true, accumulate: true, ..shape })?;
     if fuse {
-        fused(gpu, format, Shape { n: shape.n & !1, ..shape }, true, Some(Activation::Silu))?;
+        fused::check(
+            gpu,
+            format,
+            Shape { n: shape.n & !1, ..shape },
+            true,
+            Some(Activation::Silu),
+        )?;
     }
     check(gpu, format, Shape { tile: Tile { staged: true, ..shape.tile }, ..shape })
 }
@@ -344,7 +356,13 @@ fn candidates(gpu: &Gpu) -> Outcome {
                 let shape = Shape { tile, ..Shape::of(caps, q4_1, m, 261, 160) };
                 check(gpu, q4_1, Shape { bias: true, accumulate: true, ..shape })?;
                 if m <= 3 && caps == gpu.caps() {
-                    fused(gpu, q4_1, Shape { n: 70, ..shape }, true, Some(Activation::Silu))?;
+                    fused::check(
+                        gpu,
+                        q4_1,
+                        Shape { n: 70, ..shape },
+                        true,
+                        Some(Activation::Silu),
+                    )?;
                 }
             }
         }
@@ -369,105 +387,6 @@ fn flags(gpu: &Gpu) -> Outcome {
                     check(gpu, format, Shape { bias, accumulate, ..plain })?;
                 }
             }
-        }
-    }
-    Ok(())
-}
-
-/// What is fused into a multiplication, by itself and on the CPU: x → (normed x)·Wᵀ + bias, and gates
-/// with their ups.
-fn fused(
-    gpu: &Gpu,
-    format: FormatRef,
-    shape: Shape,
-    norm: bool,
-    glu: Option<Activation>,
-) -> Outcome {
-    let Shape { m, n, k, .. } = shape;
-    // Large enough to be seen beside a mean square of 9.
-    let eps = 0.5f32;
-    let mut random = Random::new((n * k + m) as u64);
-    let blocks = random.blocks(format, (n, k))?;
-    let (x, gain) = (random.normals(m * k, 3.0), random.normals(k, 1.0));
-    let bias = random.normals(n, 1.0);
-    let Shape { row_tile: tile, shard_bytes, texels, .. } = shape;
-    let placement = Placement { tile, shard_bytes, texels };
-    let w = block_on(Matrix::upload_placed(gpu, "w", format, (n, k), &blocks, placement))?;
-    let (from, gain_buffer) = (input(gpu, &padded(&x, k))?, input(gpu, &padded(&gain, k))?);
-    let bias_buffer = input(gpu, &bias)?;
-    let columns = if glu.is_some() { n / 2 } else { n };
-    let y = output(gpu, m * columns)?;
-    let out = Output { y: &y, stride: columns, at: 0, accumulate: false };
-    let norm_given = norm.then_some((&gain_buffer, eps));
-    let fused = Fused { norm: norm_given, bias: Some(&bias_buffer), glu };
-    run(gpu, |plan| record_tiled(plan, shape.tile, &w, (&from, 0, m), fused, out))?;
-
-    let mut want = Vec::new();
-    for x in x.chunks_exact(k) {
-        let mean = x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / k as f64;
-        let scale = if norm { 1.0 / (mean + f64::from(eps)).sqrt() } else { 1.0 };
-        // Products with the gain in f32, as the kernel has them: one rounding, counted below.
-        let scaled = |(v, g): (&f32, &f32)| if norm { v * g } else { *v };
-        let x: Vec<f32> = x.iter().zip(&gain).map(scaled).collect();
-        let rows = reference_by(format, &blocks, (n, k), &x, shape.tile.uses_codes(format))?;
-        // K products and sums, the gain, the bias; the mean of K squares (half of whose error is
-        // left by the root), the root (2.5 ulp of a division, 1 of a root) and the product with it.
-        let sums: Vec<(f64, f64)> = rows
-            .into_iter()
-            .zip(&bias)
-            .map(|((sum, size), b)| {
-                let b = f64::from(*b);
-                (sum * scale + b, gamma(2 * k + 10) * (size * scale + b.abs()))
-            })
-            .collect();
-        match glu {
-            None => want.extend(sums.iter().map(|(y, error)| Expect::Near(*y, *error))),
-            Some(act) => want.extend(sums.chunks_exact(2).map(|pair| {
-                let [(gate, gate_error), (up, up_error)] = [pair[0], pair[1]];
-                // |act'| ≤ 1.13 for both, and |act| ≤ |gate|; 1.2 leaves room for what is of second
-                // order. The activation's own error is that of its test; a product follows.
-                let nearest = gate as f32;
-                let activated = glu::reference(nearest, 1.0, act);
-                let moved = 1.2 * (gate_error + (gate - f64::from(nearest)).abs());
-                let act_error = moved + tolerance(nearest, 1.0, activated, act);
-                let error = act_error * (up.abs() + up_error) + gate.abs() * up_error;
-                let y = activated * up;
-                Expect::Near(y, error + gamma(1) * (y.abs() + error))
-            })),
-        }
-    }
-    let what = format!("{m} × {n} × {k} {}, {:?}, norm {norm}, {glu:?}", format.name(), shape.tile);
-    compare(&what, &words(&y)?, &want)
-}
-
-/// Larger tiles take drivers long to compile, minutes where they have barriers: on the machine itself.
-fn norms(gpu: &Gpu) -> Outcome {
-    let large = [(9, 96), (17, 65)];
-    for (name, large) in [("q4_1", &large[..1]), ("q6_k", &[]), ("f32", &large[1..])] {
-        let format = formats::by_name(name)?;
-        for caps in machines(gpu) {
-            let large = if caps == gpu.caps() { large } else { &[] };
-            for &(m, k) in [(1, 576), (3, 64)].iter().chain(large) {
-                let k = usize::next_multiple_of(k, format.block_len());
-                fused(gpu, format, Shape::of(caps, format, m, 35, k), true, None)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn gates(gpu: &Gpu) -> Outcome {
-    let (silu, gelu) = (Activation::Silu, Activation::Gelu);
-    let all =
-        [("q4_1", silu, 17, 34), ("q4_1", gelu, 1, 70), ("q8_0", silu, 1, 2), ("f32", gelu, 3, 6)];
-    for (name, act, m, n) in all {
-        let format = formats::by_name(name)?;
-        for caps in machines(gpu).into_iter().filter(|caps| m <= 8 || *caps == gpu.caps()) {
-            let shape = Shape::of(caps, format, m, n, 96);
-            fused(gpu, format, shape, m == 1, Some(act))?;
-            // Room for 17 rows: no gate may be cut from its up.
-            let cut = Shape { shard_bytes: rows_of_bytes(format, 17, 96), ..shape };
-            fused(gpu, format, cut, m == 1, Some(act))?;
         }
     }
     Ok(())

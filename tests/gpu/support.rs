@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::Failed;
 use mantissa::Gpu;
 use mantissa::formats::{self, FormatRef};
-use mantissa::gpu::{AdapterSummary, Buffer, GpuOptions, PlanBuilder, Without};
-use mantissa::ops::Span;
+use mantissa::gpu::{AdapterSummary, Buffer, GpuOptions, PlanBuilder, Texels, Without};
+use mantissa::ops::{Span, stage};
 use pollster::block_on;
 
 /// What a trial says.
@@ -264,6 +264,14 @@ pub fn step(gpu: &Gpu, spans: &[Span]) -> Result<Buffer, Failed> {
 /// All words of an output, guards included.
 pub fn words(buffer: &Buffer) -> Result<Vec<u32>, Failed> {
     Ok(block_on(buffer.read(0, (buffer.size() / 4) as usize))?)
+}
+
+/// Texels that hold what a buffer of whole vec4s does, guards included.
+pub fn in_texels(gpu: &Gpu, from: &Buffer) -> Result<Texels, Failed> {
+    let words = (from.size() / 4) as usize;
+    let to = block_on(Texels::zeros(gpu, "texels", words.div_ceil(4)))?;
+    run(gpu, |plan| stage::record(plan, (from, 0, 1), words, None, &to))?;
+    Ok(to)
 }
 
 /// Records a plan and runs it.

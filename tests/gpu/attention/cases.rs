@@ -23,6 +23,7 @@ pub fn trials() -> Vec<(String, support::Case)> {
         case("window", window),
         case("nothing_seen_and_not_a_number", extremes),
         case("refusals", refusals),
+        case("to_texels", to_texels),
         case("group_3", |gpu| decode(gpu, 3)),
     ]
 }
@@ -57,6 +58,23 @@ fn rows(gpu: &Gpu) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// To texels: by the kernel itself, and by the one that adds up the parts of a split context; there are
+/// more of them than in a row of the texture.
+fn to_texels(gpu: &Gpu) -> Outcome {
+    for (position, rows, splits, sinks) in [(90, 1, 1, false), (70, 13, 1, true), (90, 3, 5, true)]
+    {
+        let mut case = Case { texels: true, ..Case::new(64, 3, position, rows) };
+        case.options.tile = Some(Tile { splits, ..own_tile(gpu, &case)? });
+        case.options.sinks = sinks.then(|| vec![0.5, -2.0, 3.0, 100.0, -100.0, -1e4]);
+        check(gpu, &case)?;
+    }
+    Ok(())
+}
+
+fn own_tile(gpu: &Gpu, case: &Case) -> Result<Tile, Failed> {
+    Ok(Tile::on(gpu, (case.sequences, case.rows * case.group), case.kv_shape())?)
 }
 
 /// Scores of some ±200, where exp() of a float would overflow and the maximum moves often.
