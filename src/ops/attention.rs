@@ -340,18 +340,15 @@ impl Attention {
         let width = heads * self.kv.head_dim;
         let words = |stride: usize| (sequences * rows).saturating_sub(1) * stride + width;
         let mask_words = self.options.mask.map_or(0, |(rows, stride)| rows * stride);
-        let y = match *y {
-            Place::Buffer(y) => Some(y),
-            Place::Texels(_) => None,
-        };
+        let words_of = |buffer: &Buffer| Some(buffer.size() / 4);
         let needs = [
-            (Some(q), "q", words(q_stride)),
-            (y, "y", words(y_stride)),
-            (mask, "mask", mask_words),
+            (words_of(q), "q", words(q_stride)),
+            (y.words(), "y", words(y_stride)),
+            (mask.and_then(words_of), "mask", mask_words),
         ];
-        for (buffer, name, words) in needs {
-            if buffer.is_some_and(|b| b.size() / 4 < words as u64) {
-                return Err(shape_error(format!("{words} words of {name}"), "a smaller buffer"));
+        for (there, name, words) in needs {
+            if there.is_some_and(|there| there < words as u64) {
+                return Err(shape_error(format!("{words} words of {name}"), "less room"));
             }
         }
         if mask.is_some() != self.options.mask.is_some() {

@@ -25,7 +25,7 @@ pub enum Share {
 /// read of x and of the gain, and where fewer or none do. (Where what computes x leaves it in texels, that
 /// takes no launch: `reads_texels`.)
 const STAGED: usize = 1 << 22;
-const STAGED_UNSHARED: usize = 1 << 19;
+const STAGED_UNSHARED: usize = 1 << 20;
 
 /// Weights from which on sums wait in memory. The kernel takes half a second longer to compile, and for fewer
 /// weights saves some milliseconds of a prompt.

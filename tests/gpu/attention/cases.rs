@@ -3,13 +3,15 @@
 use libtest_mimic::Failed;
 use mantissa::Gpu;
 use mantissa::formats::FormatRef;
+use mantissa::gpu::Texels;
 use mantissa::ops::Span;
 use mantissa::ops::attention::{Attention, Options, Shape, Tile, alibi_slopes};
 use mantissa::ops::kv::{Kv, KvShape, can_hold};
+use mantissa::ops::stage::Place;
 use pollster::block_on;
 
 use super::{Case, attend, check, filled};
-use crate::support::{self, Expect, Outcome, Random, case, compare, of_format};
+use crate::support::{self, Expect, Outcome, Random, case, compare, input, of_format, run, step};
 
 const HEAD_DIMS: [usize; 6] = [4, 32, 36, 64, 80, 256];
 const POSITIONS: [usize; 6] = [1, 31, 32, 33, 113, 300];
@@ -309,5 +311,20 @@ fn refusals(gpu: &Gpu) -> Outcome {
             return Err(format!("a cache in {name} is taken").into());
         }
     }
-    Ok(())
+    too_few_texels(gpu)
+}
+
+/// A texture has whole rows of 1,024 texels: 13 rows of 98 take more than one.
+fn too_few_texels(gpu: &Gpu) -> Outcome {
+    let case = Case::new(64, 3, 20, 13);
+    let (keys, values) = filled(gpu, &case, &mut Random::new(1))?;
+    let (step, q) = (step(gpu, &case.spans())?, input(gpu, &[0.0f32; 13 * 384])?);
+    let shape = case.shape(384, 392);
+    let attention = block_on(Attention::new(gpu, shape, case.kv_shape(), case.options.clone()))?;
+    let texels = block_on(Texels::zeros(gpu, "too few", 1))?;
+    let (kv, y) = ((&keys.kv, &values.kv), Place::Texels(&texels));
+    match run(gpu, |plan| attention.record(plan, &step, &q, kv, None, y)) {
+        Ok(()) => Err("13 rows go to a row of texels".into()),
+        Err(_) => Ok(()),
+    }
 }
