@@ -264,6 +264,17 @@ pub enum Bound {
     Nothing,
 }
 
+impl Bound {
+    /// Words that it has room for; a plan makes room for what is its own.
+    pub(crate) fn words(&self) -> Option<u64> {
+        match self {
+            Self::Buffer(buffer) => Some(buffer.size() / 4),
+            Self::Texels(texels) => Some(texels.size() / 4),
+            Self::Scratch(_) | Self::Nothing => None,
+        }
+    }
+}
+
 /// Which of a plan's own texels: what one of its dispatches leaves there, the next one reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot(usize);

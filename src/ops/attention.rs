@@ -343,7 +343,7 @@ impl Attention {
         let words_of = |buffer: &Buffer| Some(buffer.size() / 4);
         let needs = [
             (words_of(q), "q", words(q_stride)),
-            (y.words(), "y", words(y_stride)),
+            (y.bound().words(), "y", words(y_stride)),
             (mask.and_then(words_of), "mask", mask_words),
         ];
         for (there, name, words) in needs {

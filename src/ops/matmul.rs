@@ -145,8 +145,8 @@ pub fn record_fused(
 /// The same with a tile, and places of x and y, of one's own choice.
 ///
 /// # Errors
-/// As [`workgroups`]; [`Error::Shape`] for gates without their ups, and for texels that the tile cannot
-/// leave ([`leaves_texels`]).
+/// As [`workgroups`]; [`Error::Shape`] for gates without their ups, for texels that the tile cannot leave
+/// ([`leaves_texels`]), and for too few of them.
 pub fn record_tiled<'a>(
     plan: &mut PlanBuilder,
     tile: Tile,
@@ -167,7 +167,7 @@ fn record_placed(
     to: To<'_>,
 ) -> Result<()> {
     check_gates("matmul", w, fused.glu)?;
-    check_place(&tile, w, fused.glu, &to)?;
+    check_texels(&tile, w, &x, fused.glu, &to)?;
     let (x, norm) = stage_x(plan, &tile, w, x, fused.norm)?;
     let tile = Tile { staged: matches!(x, Input::Texels(..)), ..tile };
     let variant = variant((&tile, plan.gpu().caps()), w, Fused { norm, ..fused }, &to);
@@ -273,13 +273,32 @@ pub(super) fn check_gates(op: &'static str, w: &Matrix, glu: Option<Activation>)
     Err(Error::Shape { op, expected, got })
 }
 
-fn check_place(tile: &Tile, w: &Matrix, glu: Option<Activation>, to: &To<'_>) -> Result<()> {
-    if matches!(to, To::Buffer(_)) || (glu.is_some() && leaves_texels(tile, w)) {
-        return Ok(());
+/// Texels of y are whole, and x and y have room for their rows: what is outside a texture reads as 0, and is
+/// written nowhere.
+fn check_texels(
+    tile: &Tile,
+    w: &Matrix,
+    x: &Input<'_>,
+    glu: Option<Activation>,
+    to: &To<'_>,
+) -> Result<()> {
+    let refuse = |expected: String, got: String| Err(Error::Shape { op: "matmul", expected, got });
+    let room = |name: &str, bound: Bound, cols: usize| match bound.words() {
+        Some(words) if words / 4 < stage::texels(x.rows(), cols) as u64 => {
+            let expected = format!("{} texels of {name}", stage::texels(x.rows(), cols));
+            refuse(expected, format!("{} texels", words / 4))
+        }
+        _ => Ok(()),
+    };
+    if let Input::Texels(x, _) = x {
+        room("x", x.bound(), w.cols)?;
     }
-    let expected = "gates and ups in eights of rows, as many to a lane, for y in texels".into();
-    let got = format!("{} rows, {glu:?}, {tile:?}", w.rows);
-    Err(Error::Shape { op: "matmul", expected, got })
+    let To::Texels(y) = to else { return Ok(()) };
+    if glu.is_none() || !leaves_texels(tile, w) {
+        let expected = "gates and ups in eights of rows, as many to a lane, for y in texels".into();
+        return refuse(expected, format!("{} rows, {glu:?}, {tile:?}", w.rows));
+    }
+    room("y", y.bound(), w.rows / 2)
 }
 
 /// x·Wᵀ of host slices: x is rows of K floats, `blocks` is N rows of whole blocks of K weights;

@@ -63,15 +63,6 @@ impl Place<'_> {
         }
     }
 
-    /// Words that it has room for, unless a plan sees to that.
-    pub(super) fn words(&self) -> Option<u64> {
-        match self.bound() {
-            Bound::Buffer(y) => Some(y.size() / 4),
-            Bound::Texels(y) => Some(y.size() / 4),
-            Bound::Scratch(_) | Bound::Nothing => None,
-        }
-    }
-
     /// A variant of a kernel that writes vec4s there, to its binding `y`.
     pub(super) fn written_by(&self, variant: Variant) -> Variant {
         match self {

@@ -21,7 +21,7 @@ use crate::support::{
 pub fn trials() -> Vec<(String, Case)> {
     let mut trials = reducing_trials();
     trials.extend([case("flags", flags), case("rows_of_x", rows_of_x), case("tails", tails)]);
-    trials.push(case("no_parts_of_texels", fused::no_parts_of_texels));
+    trials.push(case("texels_refused", fused::texels_refused));
     trials
 }
 

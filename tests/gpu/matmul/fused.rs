@@ -2,6 +2,7 @@
 
 use mantissa::Gpu;
 use mantissa::formats::{self, FormatRef};
+use mantissa::gpu::{PlanBuilder, Texels};
 use mantissa::ops::glu::{self, Activation};
 use mantissa::ops::matmul::{Fused, Input, Output, Tile, To, record_tiled, reference_by};
 use mantissa::ops::{Matrix, Placement};
@@ -139,15 +140,36 @@ pub fn gates_in_texels(gpu: &Gpu) -> Outcome {
     Ok(())
 }
 
-/// Tiles that would leave parts of texels, and what is no gate, are refused.
-pub fn no_parts_of_texels(gpu: &Gpu) -> Outcome {
+/// Tiles that would leave parts of texels, what is no gate, and textures too small for the rows are refused
+/// before anything runs: a texture has whole rows of 1,024 texels.
+pub fn texels_refused(gpu: &Gpu) -> Outcome {
     let format = formats::by_name("q8_0")?;
-    let shape = Shape { handed_on: true, ..Shape::of(gpu.caps(), format, 1, 16, 32) };
-    let (four, eight) = (Tile { rows: 4, ..shape.tile }, Tile { rows: 8, ..shape.tile });
-    let glu = Some(Activation::Silu);
-    for (n, tile, glu) in [(16, four, glu), (12, eight, glu), (16, eight, None)] {
-        if check(gpu, format, Shape { n, tile, ..shape }, false, glu).is_ok() {
-            return Err(format!("{n} rows, {tile:?}, {glu:?} go to texels").into());
+    let own = Shape::of(gpu.caps(), format, 1, 16, 32).tile;
+    let (four, eight) = (Tile { rows: 4, ..own }, Tile { rows: 8, ..own });
+    let silu = Some(Activation::Silu);
+    let small = block_on(Texels::zeros(gpu, "a row of texels", 1))?;
+    let large = block_on(Texels::zeros(gpu, "two rows of texels", 1025))?;
+    // Rows of eight texels of x, and of n / 8 of y.
+    let cases = [
+        ("nothing", true, 16, 8, 32, eight, silu),
+        ("half a texel to a lane", false, 16, 8, 32, four, silu),
+        ("half a texel to a row", false, 12, 8, 32, eight, silu),
+        ("no gates", false, 16, 8, 32, eight, None),
+        ("nothing", true, 8, 128, 32, eight, silu),
+        ("too few texels of x", false, 8, 129, 32, eight, silu),
+        ("too few texels of y", false, 264, 32, 32, eight, silu),
+    ];
+    for (what, taken, n, m, k, tile, glu) in cases {
+        let blocks = Random::new(1).blocks(format, (n, k))?;
+        let w = block_on(Matrix::upload(gpu, "w", format, (n, k), &blocks))?;
+        let x = if what.ends_with("of y") { &large } else { &small };
+        let mut plan = PlanBuilder::new(gpu, "refused");
+        let fused = Fused { glu, ..Fused::default() };
+        let (x, y) = (Input::Texels(x, m), To::Texels(&small));
+        match record_tiled(&mut plan, tile, &w, x, fused, y) {
+            Ok(()) if taken => {}
+            Err(mantissa::Error::Shape { op: "matmul", .. }) if !taken => {}
+            other => return Err(format!("{what}: {other:?}").into()),
         }
     }
     Ok(())
