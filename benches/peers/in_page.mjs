@@ -51,11 +51,18 @@ export const onnx = (page, file, dims, { budget, firefox }) =>
         await last.getData(true);
         clearInterval(pulse);
       };
-      await batch(1);
-      const start = performance.now();
-      await batch(4);
-      const one = (performance.now() - start) / 4;
-      const shared = await timed(batch, Math.min(64, Math.max(1, Math.round(budget / 4 / one))));
+      // As many runs as fit a batch, by what a batch of many takes (as src/wasm/bench.rs counts ours).
+      let count = 1;
+      await batch(count);
+      for (;;) {
+        const start = performance.now();
+        await batch(count);
+        const one = (performance.now() - start) / count;
+        const fitting = Math.min(1000, Math.max(1, Math.floor(budget / 5 / one)));
+        if (fitting < 2 * count) break;
+        count = fitting;
+      }
+      const shared = await timed(batch, count);
       await session.release();
       return { each, batch: shared };
     },
