@@ -184,12 +184,14 @@ fn bindings_are_what_the_operation_says() {
                 AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE }
             }
             Access::Uniform => AddressSpace::Uniform,
-            Access::Texels(_) => AddressSpace::Handle,
+            Access::Texels(_) | Access::MaybeTexels(_) => AddressSpace::Handle,
         };
         let mut declared = vec![(0, 0, "params".to_string(), AddressSpace::Uniform)];
-        declared.extend(
-            kernel.op.bindings.iter().zip(1..).map(|(b, i)| (0, i, b.name.to_string(), space(b))),
-        );
+        let there = |binding: &Binding| {
+            !matches!(binding.access, Access::MaybeTexels(_)) || textures.contains(&binding.name)
+        };
+        let numbered = kernel.op.bindings.iter().zip(1..).filter(|(b, _)| there(b));
+        declared.extend(numbered.map(|(b, i)| (0, i, b.name.to_string(), space(b))));
         // Behind them all, the sampler of parts that have one.
         let samples = |part: &Part| part.path.ends_with("_nearest.wgsl");
         if kernel.parts.iter().any(samples) {

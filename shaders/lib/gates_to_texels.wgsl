@@ -17,3 +17,5 @@ fn store8(m: u32, row: u32, a: vec4<f32>, b: vec4<f32>) {
         gated(n, a.x, a.y), gated(n + 2u, a.z, a.w),
         gated(n + 4u, b.x, b.y), gated(n + 6u, b.z, b.w)));
 }
+
+fn close_tile(m: u32, row: u32, lane: u32) {}

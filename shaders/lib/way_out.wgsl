@@ -1,6 +1,6 @@
 // What is done with a multiplication's sums before they go out: a bias per row of W is added. The op binds
-// `bias`; lib/y_buffer.wgsl or lib/gates_to_texels.wgsl says where they go. (Joining the sums of SPLIT lanes
-// stands in each op: its array is sized by an override, see shaders/README.md.)
+// `bias`; lib/to_buffer.wgsl, lib/gates_to_texels.wgsl or lib/scaled_texels.wgsl says where they go. (Joining
+// the sums of SPLIT lanes stands in each op: its array is sized by an override, see shaders/README.md.)
 
 override BIAS: bool = false;
 // Whether rows 2i and 2i + 1 of W are the gate and the up of y[m, i] = act(gate)·up.

@@ -54,6 +54,12 @@ fn pass_round(own: X) -> array<X, 8> {
     return x;
 }
 
+// The sum of a value over the quad.
+fn add_together(own: f32) -> f32 {
+    let two = own + quadSwapX(own);
+    return two + quadSwapY(two);
+}
+
 // Group g of chunk c: both vec4s of the row in place 0, of that in place 1, and so on.
 fn x_of_quad(q: Quad, c: u32, g: u32) -> array<X, 8> {
     let at = c * 8u + 2u * g;

@@ -24,6 +24,10 @@ fn share_sum(own: f32) -> f32 {
     return four + subgroupShuffleXor(four, 4u);
 }
 
+fn add_together(own: f32) -> f32 {
+    return share_sum(own);
+}
+
 // The sum of the chunk's values.
 fn chunk_total(x: XChunk, seen: f32) -> f32 {
     return share_sum(x.own.x + x.own.y + x.own.z + x.own.w);

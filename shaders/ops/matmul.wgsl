@@ -7,8 +7,8 @@
 // Weights lie where lib/weights_*.wgsl says (a buffer, a texture), x where lib/x_buffer.wgsl,
 // lib/x_sampled.wgsl, x_nearest or x_stored does; its values come through lib/x_direct.wgsl, lib/x_quad.wgsl,
 // lib/x_subgroup.wgsl or lib/x_memory.wgsl. Between chunks sums are where lib/sums_carried.wgsl or
-// lib/sums_stored.wgsl leaves them, and they go out through lib/way_out.wgsl to where lib/y_buffer.wgsl, or
-// lib/gates_to_texels.wgsl, says.
+// lib/sums_stored.wgsl leaves them, and they go out through lib/way_out.wgsl to where lib/to_buffer.wgsl,
+// lib/gates_to_texels.wgsl or lib/scaled_texels.wgsl says.
 //
 // A lane's state within a chunk has constant indices and so lies in registers; hence the written-out tiles.
 // Loops end where they are left: lavapipe runs what stands behind a condition once more for no lane.
@@ -33,12 +33,15 @@ override AT_HEAD: bool = false;
 // RMSNorm on the way in: x[m, k]·gain[k] / sqrt(mean(x[m, :]²) + eps), whose last factor waits for
 // the sum.
 override NORM: bool = false;
+// Whether x comes times the gain, with sums of its squares behind each row: only the last factor is left.
+override SCALED: bool = false;
 
-// Strides of x count vec4s. The shard holds rows first_row .. first_row + rows of W.
+// Strides of x, and of what is left for the next multiplication, count vec4s. The last `parts` of a row of x
+// are sums of squares. The shard holds rows first_row .. first_row + rows of W.
 struct Params {
     chunks: u32, plane1: u32, plane2: u32, scales: u32, table: u32,
     rows: u32, first_row: u32, m: u32, x_row: u32, x_stride: u32, y_stride: u32, y_at: u32,
-    cols: u32, eps: f32,
+    cols: u32, eps: f32, parts: u32, scaled_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -60,7 +63,7 @@ struct Lane { m: u32, x: XChunk, sums: Sums, codes: Rows, total: f32 }
 var<workgroup> partial: array<vec4<f32>, LANES>;
 
 fn load_x(m: u32, i: u32) -> X {
-    if TAIL && i >= params.x_stride {
+    if TAIL && 4u * i >= params.cols {
         return X(vec4<f32>(), 0.0);
     }
     let v = x_at((params.x_row + m) * params.x_stride + i);
@@ -271,6 +274,21 @@ fn row_scales(row: u32) -> vec4<f32> {
         row_scale(rows.x), row_scale(rows.y), row_scale(rows.z), row_scale(rows.w));
 }
 
+// RMSNorm's factor by its squares' sum.
+fn factor(squares: f32) -> f32 {
+    return 1.0 / sqrt(squares / f32(params.cols) + params.eps);
+}
+
+// That of row m of x, by the sums behind it.
+fn factor_behind(m: u32) -> f32 {
+    let end = (params.x_row + min(m, params.m - 1u) + 1u) * params.x_stride;
+    var squares = 0.0;
+    for (var i = end - params.parts; i < end; i++) {
+        squares += x_at(i).x;
+    }
+    return factor(squares);
+}
+
 fn store_sums(own: Sums, m: u32, row: u32, lane: u32) {
     let a = join(own.rows.a, lane);
     var b = own.rows.b;
@@ -279,8 +297,9 @@ fn store_sums(own: Sums, m: u32, row: u32, lane: u32) {
     }
     var norm = 1.0;
     if NORM {
-        let squares = join(vec4<f32>(share_sum(own.squares)), lane).x;
-        norm = 1.0 / sqrt(squares / f32(params.cols) + params.eps);
+        norm = factor(join(vec4<f32>(share_sum(own.squares)), lane).x);
+    } else if SCALED {
+        norm = factor_behind(m);
     }
     if lane % SPLIT > 0u {
         return;
@@ -370,4 +389,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     store_tile(&q0, &q1, &q2, &q3, &between, m, row, lane);
+    close_tile(m, row, lane);
 }

@@ -4,7 +4,7 @@
 //
 // A lane owns 4 or 8 neighbouring rows of W and TILE_M of x; SPLIT lanes share the same rows, as in
 // matmul. Every f32 operation is rounded by itself (lib/separate) and their order is fixed: chunks part,
-// part + SPLIT, ..; then the parts from the first (lib/y_buffer). So the bits are those of the CPU's twin,
+// part + SPLIT, ..; then the parts from the first (lib/to_buffer). So the bits are those of the CPU's twin,
 // on every device, wherever they are finite.
 
 override LANES: u32 = 64u;

@@ -34,6 +34,7 @@ pub struct Case {
 enum Kind {
     Matmul { m: usize, n: usize, k: usize },
     MatmulFetched { m: usize, n: usize, k: usize },
+    MatmulNormed { n: usize, between: usize, k: usize },
     MatmulQ8 { m: usize, n: usize, k: usize },
     Dequantize { rows: usize, cols: usize },
     Quantize { rows: usize, cols: usize },
@@ -98,6 +99,9 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             Kind::Matmul { m, n, k } | Kind::MatmulQ8 { m, n, k } => write!(f, "{m}×{k} · {k}×{n}"),
+            Kind::MatmulNormed { n, between, k } => {
+                write!(f, "1×{k} · {k}×{between}, normed, · {between}×{n}")
+            }
             Kind::MatmulFetched { m, n, k } => {
                 write!(f, "{m}×{k} · {k}×{n}, x by way of workgroup memory")
             }
@@ -130,6 +134,9 @@ impl Case {
             Kind::Matmul { m, n, k } => packed::matmul(gpu, format()?, (m, n, k)).await,
             Kind::MatmulFetched { m, n, k } => {
                 packed::matmul_fetched(gpu, format()?, (m, n, k)).await
+            }
+            Kind::MatmulNormed { n, between, k } => {
+                packed::matmul_normed(gpu, format()?, (n, between, k)).await
             }
             Kind::MatmulQ8 { m, n, k } => packed::matmul_q8(gpu, format()?, (m, n, k)).await,
             Kind::QuantizeQ8 { rows, cols } => packed::quantize_q8(gpu, (rows, cols)).await,
@@ -187,6 +194,9 @@ pub fn cases() -> Vec<Case> {
     cases.push(Case { op: "matmul", format: by_name("q4_1").ok(), kind: large });
     // Five chunks for the four that lanes are on at once, a row of x past a tile.
     cases.push(plain("matmul", Kind::MatmulFetched { m: 9, n: 70, k: 160 }));
+    // Lanes that add up squares: one group of them is full, and one is not.
+    let normed = Kind::MatmulNormed { n: 19, between: 96, k: 64 };
+    cases.push(Case { op: "matmul", format: by_name("q4_1").ok(), kind: normed });
     for algorithm in Algorithm::ALL {
         for (rows, cols) in [(5, 63), (3, 4096), (1, 49_152)] {
             cases.push(plain("softmax", Kind::Softmax { rows, cols, algorithm }));

@@ -4,9 +4,9 @@ use super::bound::gamma;
 use super::{Outcome, Random};
 use crate::error::Result;
 use crate::formats::{FormatRef, decode_rows};
-use crate::gpu::Gpu;
-use crate::ops::matmul::{Share, Tile};
-use crate::ops::{dequantize as decoding, matmul as multiplying, quantize as encoding};
+use crate::gpu::{Buffer, Gpu, PlanBuilder, Texels};
+use crate::ops::matmul::{Fused, Input, Output, Share, Squares, Tile, To, record_tiled};
+use crate::ops::{Matrix, dequantize as decoding, matmul as multiplying, quantize as encoding};
 use crate::ops::{matmul_q8 as multiplying_q8, quantize_q8 as rounding};
 
 /// N rows of K weights in their blocks, and M rows of x.
@@ -48,6 +48,43 @@ async fn matmul_by(
     let exact = multiplying::reference_by(format, &blocks, (n, k), &x, codes)?;
     let bounds = exact.into_iter().map(|(sum, size)| (sum, gamma(k + 2) * size));
     Ok(Outcome::near(&got, bounds))
+}
+
+/// A row through two multiplications, by way of texels: the first leaves what RMSNorm needs, the second
+/// finishes it. It is held against what the first left in its buffer, K being the columns between: as above,
+/// with a product by the gain; the mean of K squares, and 10 for the root, its divisions and the last product.
+pub(super) async fn matmul_normed(
+    gpu: &Gpu,
+    format: FormatRef,
+    (n, between, k): (usize, usize, usize),
+) -> Result<Outcome> {
+    const EPS: f32 = 0.5;
+    let (blocks, x) = operands(format, (1, between, k))?;
+    let (next_blocks, gain) = operands(format, (1, n, between))?;
+    let tile = |shape| Tile { split: 1, m: 1, ..Tile::on(gpu, format, shape, 1) };
+    let (first, second) = (tile((between, k)), tile((n, between)));
+    let w = Matrix::upload(gpu, "first", format, (between, k), &blocks).await?;
+    let next = Matrix::upload(gpu, "second", format, (n, between), &next_blocks).await?;
+    let (from, gain_buffer) =
+        (Buffer::from_slice(gpu, "x", &x).await?, Buffer::from_slice(gpu, "gain", &gain).await?);
+    let (y, z) = (Buffer::new(gpu, "y", between).await?, Buffer::new(gpu, "z", n).await?);
+    let squares = Squares::left_by(&first, &w, EPS);
+    let texels = Texels::zeros(gpu, "y, scaled", squares.texels(1, between)).await?;
+    let to = |y, stride| Output { y, stride, at: 0, accumulate: false };
+    let mut plan = PlanBuilder::new(gpu, "norm between");
+    let scaled = To::Scaled(to(&y, between), &gain_buffer, &texels);
+    record_tiled(&mut plan, first, &w, (&from, 0, 1), Fused::default(), scaled)?;
+    let scaled = Input::Scaled(&texels, 1, squares);
+    record_tiled(&mut plan, second, &next, scaled, Fused::default(), to(&z, n))?;
+    plan.run().await?;
+    let (row, got): (Vec<f32>, Vec<f32>) = (y.read(0, between).await?, z.read(0, n).await?);
+    let mean = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / between as f64;
+    let scale = 1.0 / (mean + f64::from(EPS)).sqrt();
+    let row: Vec<f32> = row.iter().zip(&gain).map(|(v, gain)| v * gain).collect();
+    let codes = second.uses_codes(format);
+    let exact = multiplying::reference_by(format, &next_blocks, (n, between), &row, codes)?;
+    let error = gamma(2 * between + 10);
+    Ok(Outcome::near(&got, exact.into_iter().map(|(z, size)| (z * scale, error * size * scale))))
 }
 
 /// With int8 activations, the bits are the CPU's.

@@ -49,6 +49,8 @@ pub enum Access {
     Uniform,
     /// A texture that the kernel writes.
     Texels(Texel),
+    /// The same, in variants whose [`textures`](Variant::textures) name it; others have no such binding.
+    MaybeTexels(Texel),
 }
 
 /// Size and member offsets of an operation's `Params`, to be held against naga's.
@@ -148,6 +150,12 @@ impl Variant {
         self.parts.push(fetch.part(parts));
         self.textures.push((binding, texel, fetch));
         self
+    }
+
+    /// Whether it has this binding.
+    pub(super) fn binds(&self, binding: &Binding) -> bool {
+        let named = || self.textures.iter().any(|(name, ..)| *name == binding.name);
+        !matches!(binding.access, Access::MaybeTexels(_)) || named()
     }
 
     /// Whether it has a sampler.
@@ -335,7 +343,7 @@ fn bind_group_layout(
     let ty = |binding: &Binding| {
         let texture = variant.textures.iter().find(|(name, ..)| *name == binding.name);
         match (binding.access, texture) {
-            (Access::Texels(texel), _) => texel.write(),
+            (Access::Texels(texel) | Access::MaybeTexels(texel), _) => texel.write(),
             (Access::Write, Some((_, texel, _))) => texel.write(),
             (_, Some((_, texel, fetch))) => texel.read(*fetch),
             (Access::Read, None) => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
@@ -344,7 +352,8 @@ fn bind_group_layout(
         }
     };
     let mut entries = vec![entry(0, buffer(wgpu::BufferBindingType::Uniform))];
-    entries.extend(op.bindings.iter().enumerate().map(|(i, b)| entry(i + 1, ty(b))));
+    let numbered = op.bindings.iter().zip(1..).filter(|(binding, _)| variant.binds(binding));
+    entries.extend(numbered.map(|(binding, i)| entry(i, ty(binding))));
     if variant.samples() {
         let nearest = wgpu::BindingType::Sampler(wgpu::SamplerBindingType::NonFiltering);
         entries.push(entry(SAMPLER, nearest));

@@ -198,7 +198,7 @@ struct Own {
 impl Own {
     async fn new(gpu: &Gpu, rooms: [usize; Slot::COUNT]) -> Result<Self> {
         let nothing = Buffer::new(gpu, "nothing", 4).await?;
-        let mut scratch = [nothing.bound(), nothing.bound()];
+        let mut scratch = [(); Slot::COUNT].map(|()| nothing.bound());
         for (slot, vec4s) in scratch.iter_mut().zip(rooms).filter(|(_, vec4s)| *vec4s > 0) {
             *slot = Texels::zeros(gpu, "x as texels", vec4s).await?.bound();
         }
@@ -232,14 +232,16 @@ impl Recorded {
             offset: self.params_at,
             size: std::num::NonZero::new(self.op.params.size as u64),
         });
-        let whole = self.bound.iter().filter_map(|bound| match bound {
-            Bound::Buffer(buffer) => Some(buffer.raw().as_entire_binding()),
-            Bound::Texels(texels) => Some(wgpu::BindingResource::TextureView(texels.view())),
+        let named = self.bound.iter().zip(self.op.bindings).zip(1..);
+        let there = named.filter(|((_, binding), _)| self.variant.binds(binding));
+        let whole = there.filter_map(|((bound, _), at)| match bound {
+            Bound::Buffer(buffer) => Some((buffer.raw().as_entire_binding(), at)),
+            Bound::Texels(texels) => Some((wgpu::BindingResource::TextureView(texels.view()), at)),
             Bound::Scratch(_) | Bound::Nothing => None,
         });
         let nearest = || wgpu::BindingResource::Sampler(&own.nearest);
         let sampler = self.variant.samples().then(|| (nearest(), SAMPLER as u32));
-        let numbered = std::iter::once(params).chain(whole).zip(0..).chain(sampler);
+        let numbered = std::iter::once((params, 0)).chain(whole).chain(sampler);
         let entries: Vec<_> = numbered
             .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
             .collect();

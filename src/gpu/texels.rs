@@ -284,7 +284,9 @@ impl Slot {
     pub(crate) const STAGED: Self = Self(0);
     /// What a dispatch leaves that may itself read the other slot.
     pub(crate) const HANDED_ON: Self = Self(1);
-    pub(super) const COUNT: usize = 2;
+    /// What a multiplication leaves that may read what was handed on, for others that leave such.
+    pub(crate) const SCALED: Self = Self(2);
+    pub(super) const COUNT: usize = 3;
 
     pub(super) fn index(self) -> usize {
         self.0

@@ -1,29 +1,23 @@
 //! The decoder graph: a step of it is one plan, recorded once for each number of rows.
 
+mod graph;
 mod linear;
 mod scratch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::config::{ModelConfig, RopeKind};
+use super::config::ModelConfig;
 use super::kv_cache::KvCache;
 use super::session::{Activations, SessionMemory};
-use super::weights::{Layer, Weights};
+use super::weights::Weights;
 use crate::error::Result;
-use crate::formats::{CHUNK, FormatRef};
-use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder, Slot};
-use crate::ops::Matrix;
+use crate::formats::FormatRef;
+use crate::gpu::{Buffer, Gpu, Plan, PlanBuilder};
 use crate::ops::attention::{self, Attention};
-use crate::ops::kv::{self, Kv};
-use crate::ops::kv_append::{Rotation, Rows};
-use crate::ops::matmul::Fused;
 use crate::ops::sample::Choice;
 use crate::ops::softmax::{self, Softmax};
-use crate::ops::stage::{self, Place};
-use crate::ops::{self, Span, dequantize, glu, kv_append, matmul, quantize_q8};
-use crate::ops::{rms_norm, rope};
-use linear::{Normed, record_linear, record_matmul};
+use crate::ops::{self, Span, kv, quantize_q8, rope};
 use scratch::Scratch;
 
 /// Which rows of a step go through the output matrix.
@@ -303,162 +297,6 @@ impl Decoder {
             ..attention::Options::causal(c.attention_scale)
         };
         Attention::new(&self.gpu, shape, self.cache.shape, options).await
-    }
-
-    fn record(
-        &self,
-        shape: StepShape,
-        head: Head,
-        attention: &Attention,
-        log_softmax: Option<&Softmax>,
-    ) -> Result<PlanBuilder> {
-        let mut plan = PlanBuilder::new(&self.gpu, "decoder step");
-        let (s, rows) = (&self.scratch, self.rows(shape, head));
-        let embedding = &self.weights.embedding;
-        dequantize::record_rows(&mut plan, embedding, &s.ids, &s.residual, rows.count)?;
-        for (layer, cache) in self.weights.layers.iter().zip(&self.cache.layers) {
-            self.record_attention(&mut plan, layer, cache, (attention, shape, rows))?;
-            self.record_ffn(&mut plan, layer, rows)?;
-        }
-        self.record_head(&mut plan, rows.count, head)?;
-        if let Some(log_softmax) = log_softmax {
-            s.record_log_softmax(&mut plan, log_softmax)?;
-        }
-        Ok(plan)
-    }
-
-    fn record_attention(
-        &self,
-        plan: &mut PlanBuilder,
-        layer: &Layer,
-        (keys, values): &(Kv, Kv),
-        (attention, (sequences, rows_each), rows): (&Attention, StepShape, StepRows),
-    ) -> Result<()> {
-        let (c, s) = (&*self.config, &self.scratch);
-        let stride = ops::stride(c.q_width() + 2 * c.kv_width());
-        let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.attn_norm)?;
-        let mut at = 0;
-        for linear in &layer.qkv {
-            let out = matmul::Output { y: &s.qkv, stride, at, accumulate: false };
-            record_linear(plan, linear, normed, None, out)?;
-            at += linear.weight.rows;
-        }
-        let rotation = Rotation {
-            table: &self.rope_table,
-            positions: self.room.context,
-            pairs: c.rope.dims / 2,
-            neox: c.rope.kind == RopeKind::Neox,
-        };
-        let qkv = Rows { x: &s.qkv, stride, sequences, rows: rows_each, heads: c.heads };
-        kv_append::record(plan, &s.step, qkv, rotation, (keys, values))?;
-        let output = &layer.attn_output;
-        let texels = self.reads_texels(&output.weight, rows);
-        let to = if texels {
-            plan.scratch(Slot::HANDED_ON, stage::texels(rows.count, c.q_width()));
-            Place::Texels(&Slot::HANDED_ON)
-        } else {
-            Place::Buffer(&s.attended)
-        };
-        attention.record(plan, &s.step, &s.qkv, (keys, values), None, to)?;
-        let attended = match texels {
-            true => Normed::handed_on(rows),
-            false => self.plain(plan, &s.attended, (rows, c.q_width()))?,
-        };
-        record_linear(plan, output, attended, None, self.residual())
-    }
-
-    fn record_ffn(&self, plan: &mut PlanBuilder, layer: &Layer, rows: StepRows) -> Result<()> {
-        let (c, s) = (&*self.config, &self.scratch);
-        let activation = c.architecture.activation;
-        let normed = self.record_norm(plan, (&s.residual, 0, rows), &layer.ffn_norm)?;
-        let down = &layer.down;
-        if let [gate_up] = &layer.gate_up[..]
-            && self.hands_on(rows, &gate_up.weight, &down.weight)
-        {
-            plan.scratch(Slot::HANDED_ON, stage::texels(rows.count, c.ffn_width));
-            let to = matmul::To::Texels(&Slot::HANDED_ON);
-            record_linear(plan, gate_up, normed, Some(activation), to)?;
-            let activated = Normed::handed_on(rows);
-            return record_linear(plan, down, activated, None, self.residual());
-        }
-        if let [gate_up] = &layer.gate_up[..] {
-            let stride = ops::stride(c.ffn_width);
-            let out = matmul::Output { y: &s.activated, stride, at: 0, accumulate: false };
-            record_linear(plan, gate_up, normed, Some(activation), out)?;
-        } else {
-            let stride = ops::stride(2 * c.ffn_width);
-            for (linear, at) in layer.gate_up.iter().zip([0, c.ffn_width]) {
-                let out = matmul::Output { y: &s.gate_up, stride, at, accumulate: false };
-                record_linear(plan, linear, normed, None, out)?;
-            }
-            glu::record(plan, &s.gate_up, &s.activated, (rows.count, c.ffn_width), activation)?;
-        }
-        let activated = self.plain(plan, &s.activated, (rows, c.ffn_width))?;
-        record_linear(plan, down, activated, None, self.residual())
-    }
-
-    /// Whether one multiplication's gated activations go to the next by way of texels.
-    fn hands_on(&self, rows: StepRows, gate_up: &Matrix, down: &Matrix) -> bool {
-        let shape = (gate_up.rows, gate_up.cols);
-        let tile = matmul::Tile::on(&self.gpu, gate_up.format, shape, rows.kernels_for);
-        matmul::leaves_texels(&tile, gate_up) && self.reads_texels(down, rows)
-    }
-
-    /// Whether what computes rows of x for these weights leaves them in texels.
-    fn reads_texels(&self, w: &Matrix, rows: StepRows) -> bool {
-        self.q8.is_none() && matmul::reads_texels(&self.gpu, w, rows.count)
-    }
-
-    /// The logits of the last rows, and what is chosen by them.
-    fn record_head(&self, plan: &mut PlanBuilder, of: usize, head: Head) -> Result<()> {
-        let (s, vocabulary) = (&self.scratch, self.config.vocabulary);
-        let count = head.rows(of);
-        if count == 0 {
-            return Ok(());
-        }
-        let rows = StepRows { count, kernels_for: count };
-        let normed = self.record_norm(plan, (&s.residual, of - count, rows), &self.weights.norm)?;
-        let stride = ops::stride(vocabulary);
-        let out = matmul::Output { y: &s.logits, stride, at: 0, accumulate: false };
-        record_matmul(plan, self.weights.head(), normed, Fused::default(), out.into())?;
-        s.record_choice(plan, (count, vocabulary), head)
-    }
-
-    /// Rows of x as they are, rounded where that is wanted.
-    fn plain<'a>(
-        &'a self,
-        plan: &mut PlanBuilder,
-        x: &'a Buffer,
-        (rows, width): (StepRows, usize),
-    ) -> Result<Normed<'a>> {
-        // Weights that meet bytes have rows of whole chunks.
-        let q8 = self.q8.as_ref().filter(|_| width.is_multiple_of(CHUNK));
-        if let Some(q8) = q8 {
-            quantize_q8::record(plan, (x, 0), (rows.count, width), q8)?;
-        }
-        Ok(Normed { x: (x, 0, rows.count).into(), rows, norm: None, q8 })
-    }
-
-    /// Normed rows: left to the multiplication that reads them, where that costs it little.
-    fn record_norm<'a>(
-        &'a self,
-        plan: &mut PlanBuilder,
-        (x, row, rows): (&'a Buffer, usize, StepRows),
-        gain: &'a Buffer,
-    ) -> Result<Normed<'a>> {
-        let (s, eps) = (&self.scratch, self.config.rms_eps);
-        if self.q8.is_none() && matmul::norms_cheaply(self.gpu.caps(), rows.kernels_for) {
-            let x = (x, row, rows.count).into();
-            return Ok(Normed { x, rows, norm: Some((gain, eps)), q8: None });
-        }
-        let width = self.config.width;
-        rms_norm::record(plan, (x, row), gain, &s.normed, (rows.count, width), eps)?;
-        self.plain(plan, &s.normed, (rows, width))
-    }
-
-    fn residual(&self) -> matmul::Output<'_> {
-        let (y, stride) = (&self.scratch.residual, ops::stride(self.config.width));
-        matmul::Output { y, stride, at: 0, accumulate: true }
     }
 }
 

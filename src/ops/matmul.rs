@@ -2,20 +2,23 @@
 //! and a gated activation on the way out.
 
 mod operands;
+mod texels;
 mod tile;
 
-pub use operands::{Fused, Input, Output, To, leaves_texels, reads_texels};
+pub use operands::{Fused, Input, Output, To};
+use texels::scaled_stride;
+pub use texels::{Squares, leaves_scaled, leaves_texels, reads_scaled, reads_texels};
 pub use tile::{SUMS_STORED_FROM, Share, Tile};
 
 use super::glu::{ACTIVATION, Activation};
 use super::matrix::{IN_TEXELS, WORDS, decode_f64, has_tail};
 use super::stage::{self, Place, Y_TEXELS};
-use super::{EXTEXP, Matrix, check_loop, stride};
+use super::{EXTEXP, Matrix, check_loop};
 use crate::error::{Error, Result};
 use crate::formats::{self, CHUNK, FormatRef};
 use crate::gpu::{
     Access, Bind, Binding, Bound, Buffer, Caps, Class, Fetch, Gpu, Grid, Op, Part, PlanBuilder,
-    Slot, Variant, params, part,
+    Slot, Texel, Variant, params, part,
 };
 
 params! {
@@ -38,6 +41,10 @@ params! {
     cols: u32,
     /// What RMSNorm adds to the mean square.
     eps: f32,
+    /// Sums of squares behind a row of x.
+    parts: u32,
+    /// Texels from row to row of what is left for the next norm.
+    scaled_stride: u32,
 }
 
 /// The operation.
@@ -52,6 +59,7 @@ pub static OP: Op = Op {
         Binding { name: "y", access: Access::Write },
         Binding { name: "gain", access: Access::Read },
         Binding { name: "bias", access: Access::Read },
+        Binding { name: "scaled", access: Access::MaybeTexels(Texel::Float) },
     ],
     params: Params::INFO,
 };
@@ -59,6 +67,10 @@ pub static OP: Op = Op {
 /// How sums go out, of this multiplication and of the one in bytes, and where to.
 pub(super) const WAY_OUT: Part = part!("lib/way_out.wgsl");
 pub(super) const Y_BUFFER: Part = part!("lib/y_buffer.wgsl");
+pub(super) const TO_BUFFER: Part = part!("lib/to_buffer.wgsl");
+const SCALED_TEXELS: Part = part!("lib/scaled_texels.wgsl");
+const SQUARES_APART: Part = part!("lib/squares_apart.wgsl");
+const SQUARES_TOGETHER: Part = part!("lib/squares_together.wgsl");
 const GATES_TO_TEXELS: Part = part!("lib/gates_to_texels.wgsl");
 
 /// How lanes come by their values of x, and how their sums go from chunk to chunk.
@@ -83,14 +95,21 @@ const X_TEXELS: [Part; 3] =
 /// The parts that variants of the operation choose, for a test of them all: x may be in a buffer
 /// wherever the weights are, and is in texels where they are. There y may be, too.
 pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
-    let subgroup = caps.subgroups.then_some([X_QUAD, X_QUAD_STORED, X_SUBGROUP]);
-    let ways = [X_DIRECT, X_MEMORY].into_iter().chain(subgroup.into_iter().flatten());
+    let apart = [X_DIRECT, X_MEMORY].map(|way| (way, SQUARES_APART));
+    let together = [X_QUAD, X_QUAD_STORED, X_SUBGROUP].map(|way| (way, SQUARES_TOGETHER));
+    let ways = apart.into_iter().chain(together.into_iter().filter(|_| caps.subgroups));
     let texels = X_TEXELS.into_iter().zip(IN_TEXELS).map(|(x, words)| [x, words]);
     let places = WORDS.map(|words| [X_BUFFER, words]).into_iter().chain(texels.clone());
-    let to_buffer =
-        ways.flat_map(|way| places.clone().map(move |p| [way, &p, &[Y_BUFFER]].concat()));
-    let to_texels = [Y_TEXELS, GATES_TO_TEXELS];
-    to_buffer.chain(texels.map(|p| [X_DIRECT, &p, &to_texels].concat())).collect()
+    let to_buffer = ways.clone().flat_map(|(way, _)| {
+        places.clone().map(move |place| [way, &place, &[Y_BUFFER, TO_BUFFER]].concat())
+    });
+    let gates: &[Part] = &[Y_TEXELS, GATES_TO_TEXELS];
+    let gates = texels.clone().map(|place| [X_DIRECT, &place, gates].concat());
+    let scaled = ways.flat_map(|(way, squares)| {
+        let to = [Y_BUFFER, SCALED_TEXELS, squares];
+        texels.clone().map(move |place| [way, &place, &to].concat())
+    });
+    to_buffer.chain(gates).chain(scaled).collect()
 }
 
 /// The grid for `rows` rows of W and `m` rows of x, K being `chunks` chunks.
@@ -98,13 +117,33 @@ pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
 /// # Errors
 /// [`Error::Limit`] for a K so large that an invocation would loop too long.
 pub fn workgroups(tile: &Tile, chunks: usize, rows: usize, m: usize) -> Result<Grid> {
-    // A chunk, its four eights and what its lane fetches of x; in the end a round for each row of x, with
-    // four values, and the others' sums, for each four rows of W, and those of its squares.
+    check_loop("matmul", loops(tile, chunks) as u64)?;
+    Ok([rows.div_ceil(tile.group_rows()) as u32, m.div_ceil(tile.m) as u32, 1])
+}
+
+/// Rounds of all loops of a lane: a chunk, its four eights and what its lane fetches of x; in the end one for
+/// each row of x, with four values, and the others' sums, for each four rows of W, and those of its squares.
+fn loops(tile: &Tile, chunks: usize) -> usize {
     let each = tile.rows / 4;
     let reduce = tile.m * (1 + 4 * each + (each + 1) * tile.split);
     let fetches = tile.fetched().div_ceil(tile.lanes);
-    check_loop("matmul", (chunks.div_ceil(tile.split) * (1 + 4 + fetches) + reduce) as u64)?;
-    Ok([rows.div_ceil(tile.group_rows()) as u32, m.div_ceil(tile.m) as u32, 1])
+    chunks.div_ceil(tile.split) * (1 + 4 + fetches) + reduce
+}
+
+/// Refuses sums of squares that are too many to be added beside that: so many of each row of x, and what the
+/// lanes of a workgroup leave.
+fn check_squares(tile: &Tile, chunks: usize, x: &Input<'_>, to: &To<'_>) -> Result<()> {
+    let behind = x.squares().map_or(0, |squares| tile.m * squares.parts);
+    let left = if to.scaled().is_some() { tile.lanes } else { 0 };
+    check_loop("matmul", (loops(tile, chunks) + behind + left) as u64)
+}
+
+/// How lanes that share x so add up squares of y.
+fn squares_part(share: Share) -> Part {
+    match share {
+        Share::Lane | Share::Workgroup => SQUARES_APART,
+        Share::Quad | Share::Subgroup => SQUARES_TOGETHER,
+    }
 }
 
 /// Whether RMSNorm on the way in costs less than a launch of its own: every workgroup does it again,
@@ -167,13 +206,16 @@ fn record_placed(
     to: To<'_>,
 ) -> Result<()> {
     check_gates("matmul", w, fused.glu)?;
-    check_texels(&tile, w, &x, fused.glu, &to)?;
+    texels::check(&tile, w, &x, &fused, &to)?;
     let (x, norm) = stage_x(plan, &tile, w, x, fused.norm)?;
-    let tile = Tile { staged: matches!(x, Input::Texels(..)), ..tile };
-    let variant = variant((&tile, plan.gpu().caps()), w, Fused { norm, ..fused }, &to);
+    let tile = Tile { staged: !matches!(x, Input::Buffer(..)), ..tile };
+    let (squares, left) = (x.squares(), Squares::left_by(&tile, w, 0.0));
+    let variant = variant((&tile, plan.gpu().caps()), w, &x, Fused { norm, ..fused }, &to);
     let nothing = Bound::Nothing;
     let given = |buffer: Option<&Buffer>| buffer.map_or(nothing.clone(), Bind::bound);
-    let (gain, bias) = (given(norm.map(|(gain, _)| gain)), given(fused.bias));
+    let gain = norm.map(|(gain, _)| gain).or(to.scaled().map(|(gain, _)| gain));
+    let (gain, bias) = (given(gain), given(fused.bias));
+    let scaled = to.scaled().map_or(Bound::Nothing, |(_, texels)| texels.bound());
     let (from, y) = (x.bound(), to.bound());
     let (y_stride, y_at) = to.rows(w);
     for shard in &w.shards {
@@ -182,15 +224,18 @@ fn record_placed(
             first_row: shard.first_row as u32,
             m: x.rows() as u32,
             x_row: x.first() as u32,
-            x_stride: stride(w.cols) as u32 / 4,
+            x_stride: x.stride(w.cols) as u32,
             y_stride: y_stride as u32,
             y_at: y_at as u32,
             cols: w.cols as u32,
-            eps: norm.map_or(0.0, |(_, eps)| eps),
+            eps: norm.map(|(_, eps)| eps).or(squares.map(|squares| squares.eps)).unwrap_or(0.0),
+            parts: squares.map_or(0, |squares| squares.parts) as u32,
+            scaled_stride: scaled_stride(w.rows, left.parts) as u32,
             ..Params::of(shard)
         };
+        check_squares(&tile, shard.layout.chunks, &x, &to)?;
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, x.rows())?;
-        let bound: [&dyn Bind; 5] = [&shard.words, &from, &y, &gain, &bias];
+        let bound: [&dyn Bind; 6] = [&shard.words, &from, &y, &gain, &bias, &scaled];
         plan.dispatch(&OP, shard.words.read_by(variant.clone()), &params, &bound, grid)?;
     }
     Ok(())
@@ -210,10 +255,17 @@ fn stage_x<'a, 'b>(
     }
     plan.scratch(Slot::STAGED, stage::texels(m, w.cols));
     stage::record(plan, (buffer, first, m), w.cols, norm, &Slot::STAGED)?;
-    Ok((Input::Texels(&Slot::STAGED, m), None))
+    let normed = Input::Scaled(&Slot::STAGED, m, Squares::NORMED);
+    Ok((if norm.is_some() { normed } else { Input::Texels(&Slot::STAGED, m) }, None))
 }
 
-fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, to: &To<'_>) -> Variant {
+fn variant(
+    (tile, caps): (&Tile, Caps),
+    w: &Matrix,
+    x: &Input<'_>,
+    fused: Fused<'_>,
+    to: &To<'_>,
+) -> Variant {
     let normed = fused.norm.is_some();
     let constants = [
         ("TAIL", flag(has_tail(w.cols))),
@@ -221,6 +273,7 @@ fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, to: &To<'_
         ("WRITTEN_OUT", flag(writes_out(tile, caps, w))),
         ("AT_HEAD", flag(caps.class == Class::Gpu || caps.fetch == Fetch::Nearest)),
         ("NORM", flag(normed)),
+        ("SCALED", flag(finishes_norm(tile, x))),
         // As many rows as a lane owns lie side by side in memory.
         ("NEIGHBOURS", if w.tile.is_multiple_of(tile.rows) { tile.rows as f64 } else { 1.0 }),
     ];
@@ -229,8 +282,11 @@ fn variant((tile, caps): (&Tile, Caps), w: &Matrix, fused: Fused<'_>, to: &To<'_
     let squared = normed && tile.share == Share::Workgroup;
     let variant = if squared { variant.and(&[("SQUARES", squares)]) } else { variant };
     let variant = match to {
-        To::Buffer(_) => variant.with(&[Y_BUFFER]),
+        To::Buffer(_) => variant.with(&[Y_BUFFER, TO_BUFFER]),
         To::Texels(_) => Place::in_texels(variant).with(&[GATES_TO_TEXELS]),
+        To::Scaled(..) => variant
+            .with_texels([SCALED_TEXELS; 3], Fetch::Stored, ("scaled", Texel::Float))
+            .with(&[Y_BUFFER, squares_part(tile.share)]),
     };
     way_out(variant, w, (fused.bias, fused.glu), to.accumulates()).packed(w.format)
 }
@@ -252,6 +308,12 @@ pub(super) fn way_out(
     ])
 }
 
+/// Whether a norm is left for the kernel to finish. Of one row of x it is the same kernel where there is none:
+/// a model's first layer takes that of the others.
+fn finishes_norm(tile: &Tile, x: &Input<'_>) -> bool {
+    x.squares().is_some_and(|squares| tile.m == 1 || squares != Squares::NORMED)
+}
+
 /// Whether a loop over eights is worth writing out: on lavapipe for a row of x, on SwiftShader where sums wait
 /// in memory, so that no branch carries them. A GPU's compiler sees to it; four times a decoder that is long
 /// takes a minute to compile.
@@ -271,34 +333,6 @@ pub(super) fn check_gates(op: &'static str, w: &Matrix, glu: Option<Activation>)
     }
     let (expected, got) = ("a row of gates for each of ups".into(), format!("{} rows", w.rows));
     Err(Error::Shape { op, expected, got })
-}
-
-/// Texels of y are whole, and x and y have room for their rows: what is outside a texture reads as 0, and is
-/// written nowhere.
-fn check_texels(
-    tile: &Tile,
-    w: &Matrix,
-    x: &Input<'_>,
-    glu: Option<Activation>,
-    to: &To<'_>,
-) -> Result<()> {
-    let refuse = |expected: String, got: String| Err(Error::Shape { op: "matmul", expected, got });
-    let room = |name: &str, bound: Bound, cols: usize| match bound.words() {
-        Some(words) if words / 4 < stage::texels(x.rows(), cols) as u64 => {
-            let expected = format!("{} texels of {name}", stage::texels(x.rows(), cols));
-            refuse(expected, format!("{} texels", words / 4))
-        }
-        _ => Ok(()),
-    };
-    if let Input::Texels(x, _) = x {
-        room("x", x.bound(), w.cols)?;
-    }
-    let To::Texels(y) = to else { return Ok(()) };
-    if glu.is_none() || !leaves_texels(tile, w) {
-        let expected = "gates and ups in eights of rows, as many to a lane, for y in texels".into();
-        return refuse(expected, format!("{} rows, {glu:?}, {tile:?}", w.rows));
-    }
-    room("y", y.bound(), w.rows / 2)
 }
 
 /// x·Wᵀ of host slices: x is rows of K floats, `blocks` is N rows of whole blocks of K weights;

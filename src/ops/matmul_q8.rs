@@ -5,7 +5,7 @@
 //! a fixed order, so that [`twin`] gives the device's bits.
 
 use super::glu::{ACTIVATION, Activation};
-use super::matmul::{self, Output, WAY_OUT, Y_BUFFER};
+use super::matmul::{self, Output, TO_BUFFER, WAY_OUT, Y_BUFFER};
 use super::quantize_q8::{self, Chunk, SEPARATE};
 use super::{EXTEXP, Matrix, check_loop};
 use crate::error::{Error, Result};
@@ -33,7 +33,15 @@ params! {
 /// The operation.
 pub static OP: Op = Op {
     name: "matmul_q8",
-    parts: &[part!("ops/matmul_q8.wgsl"), SEPARATE, WAY_OUT, Y_BUFFER, ACTIVATION, EXTEXP],
+    parts: &[
+        part!("ops/matmul_q8.wgsl"),
+        SEPARATE,
+        WAY_OUT,
+        Y_BUFFER,
+        TO_BUFFER,
+        ACTIVATION,
+        EXTEXP,
+    ],
     formats: &[""],
     reduces: false,
     bindings: &[

@@ -1,6 +1,7 @@
 //! y = x·Wᵀ on packed weights: every format, tile and flag against f64 on the decoded weights.
 
 mod fused;
+mod scaled;
 
 use mantissa::Gpu;
 use mantissa::formats::{self, FormatRef};
@@ -22,6 +23,7 @@ pub fn trials() -> Vec<(String, Case)> {
     let mut trials = reducing_trials();
     trials.extend([case("flags", flags), case("rows_of_x", rows_of_x), case("tails", tails)]);
     trials.push(case("texels_refused", fused::texels_refused));
+    trials.push(case("norms_refused", scaled::norms_refused));
     trials
 }
 
@@ -35,6 +37,7 @@ pub fn reducing_trials() -> Vec<(String, Case)> {
         case("norms", fused::norms),
         case("gates", fused::gates),
         case("gates_in_texels", fused::gates_in_texels),
+        case("norms_ahead", scaled::norms_ahead),
         case("rows_are_apart", rows_are_apart),
     ]
 }

@@ -201,6 +201,11 @@ fn profiled(gpu: &Gpu) -> Outcome {
         let sum: usize = ops.iter().map(|op| op.dispatches).sum();
         assert_eq!(sum, profile.dispatches.len());
         assert_eq!(sum, profile.dispatch_count);
+        // A token's launches: six for each layer, and one where its heads are so few that the context is
+        // split; its embedding, which may be staged; the head, and the choice.
+        let layers = block_on(Model::load(gpu, source(), &mut |_| {}))?.config().layers;
+        let split = ops.iter().any(|op| op.op == "attention_combine");
+        assert!(sum <= (6 + usize::from(split)) * layers + 4, "{ops:?}");
         let operands = profile.by_operands();
         let dispatches: usize = operands.iter().map(|op| op.dispatches).sum();
         assert_eq!(dispatches, sum);

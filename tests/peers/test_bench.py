@@ -90,6 +90,14 @@ def test_profile(mantissa, adapter, small):
             assert sum(op["dispatches"] for op in step["ops"]) == step["dispatches"]
             assert sum(op["share"] for op in step["ops"]) == pytest.approx(1)
             assert any(op["op"] == "matmul" and "q4_1" in op["operands"] for op in step["ops"])
+            dispatches = {op["op"]: 0 for op in step["ops"]}
+            for op in step["ops"]:
+                dispatches[op["op"]] += op["dispatches"]
+            # A token's layer is six launches, and one where attention splits the context; the
+            # embedding, which may be staged, the head and the choice are four.
+            if step["rows"] == 1:
+                most = 6 * dispatches["attention"] + dispatches.get("attention_combine", 0) + 4
+                assert step["dispatches"] <= most, dispatches
 
 
 def test_profile_refuses_a_place_beyond_the_context(mantissa, lavapipe, small):

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::gpu::{Buffer, PlanBuilder, Slot};
 use crate::model::weights::Linear;
 use crate::ops::glu::Activation;
-use crate::ops::matmul::Fused;
+use crate::ops::matmul::{Fused, Squares};
 use crate::ops::{Matrix, matmul, matmul_q8};
 
 /// Rows of x on their way into a multiplication, the RMSNorm that is left to it, and the same rows as
@@ -22,6 +22,12 @@ impl Normed<'_> {
     /// Rows that the dispatch before left in texels.
     pub fn handed_on(rows: StepRows) -> Self {
         let x = matmul::Input::Texels(&Slot::HANDED_ON, rows.count);
+        Self { x, rows, norm: None, q8: None }
+    }
+
+    /// Rows that a dispatch before left in texels, their norm to be finished by these sums.
+    pub fn scaled(rows: StepRows, squares: Squares) -> Self {
+        let x = matmul::Input::Scaled(&Slot::SCALED, rows.count, squares);
         Self { x, rows, norm: None, q8: None }
     }
 }

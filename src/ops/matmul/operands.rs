@@ -1,39 +1,54 @@
 //! Where a multiplication's rows of x come from, what is done to them, and where its result goes.
 
-use super::Tile;
-use crate::gpu::{Bind, Bound, Buffer, Class, Gpu};
+use super::texels::{Squares, scaled_stride};
+use crate::gpu::{Bind, Bound, Buffer};
 use crate::ops::glu::Activation;
-use crate::ops::{Matrix, stage, stride};
+use crate::ops::{Matrix, stride};
 
 /// Rows of x.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// In a buffer: which of its rows is the first, and how many; rows [`stride`] of K floats apart.
     Buffer(&'a Buffer, usize, usize),
-    /// As many in texels, as [`stage`] leaves them.
+    /// As many in texels, as [`stage`](crate::ops::stage) leaves them.
     Texels(&'a dyn Bind, usize),
+    /// As many in texels, as [`To::Scaled`] leaves them: the RMSNorm whose gain they are times is finished
+    /// by the sums of squares behind each.
+    Scaled(&'a dyn Bind, usize, Squares),
 }
 
 impl Input<'_> {
     /// How many.
     pub fn rows(&self) -> usize {
         match self {
-            Self::Buffer(_, _, m) | Self::Texels(_, m) => *m,
+            Self::Buffer(_, _, m) | Self::Texels(_, m) | Self::Scaled(_, m, _) => *m,
         }
     }
 
     pub(super) fn first(&self) -> usize {
         match self {
             Self::Buffer(_, first, _) => *first,
-            Self::Texels(..) => 0,
+            Self::Texels(..) | Self::Scaled(..) => 0,
         }
     }
 
     pub(super) fn bound(&self) -> Bound {
         match self {
             Self::Buffer(x, ..) => x.bound(),
-            Self::Texels(x, _) => x.bound(),
+            Self::Texels(x, _) | Self::Scaled(x, ..) => x.bound(),
         }
+    }
+
+    pub(super) fn squares(&self) -> Option<Squares> {
+        match self {
+            Self::Scaled(_, _, squares) => Some(*squares),
+            Self::Buffer(..) | Self::Texels(..) => None,
+        }
+    }
+
+    /// vec4s from row to row of `cols` floats.
+    pub(super) fn stride(&self, cols: usize) -> usize {
+        self.squares().map_or(stride(cols) / 4, |squares| scaled_stride(cols, squares.parts))
     }
 }
 
@@ -73,28 +88,40 @@ pub enum To<'a> {
     /// To a buffer.
     Buffer(Output<'a>),
     /// To texels, for the next multiplication to read ([`Input::Texels`]): gated activations, of a matrix
-    /// and by a tile that [leave them](leaves_texels).
+    /// and by a tile that [leave them](super::leaves_texels).
     Texels(&'a dyn Bind),
+    /// To a buffer; and to texels, times the gain of the RMSNorm that comes next (whole vec4s) and with sums
+    /// of their squares, for the next multiplications to read ([`Input::Scaled`]): of a matrix and by a tile
+    /// that [leave them](super::leaves_scaled). There is no norm on the way in.
+    Scaled(Output<'a>, &'a Buffer, &'a dyn Bind),
 }
 
 impl To<'_> {
     pub(super) fn bound(&self) -> Bound {
         match self {
-            Self::Buffer(out) => out.y.bound(),
+            Self::Buffer(out) | Self::Scaled(out, ..) => out.y.bound(),
             Self::Texels(y) => y.bound(),
+        }
+    }
+
+    /// The gain of the norm that comes next, and the texels.
+    pub(super) fn scaled(&self) -> Option<(&Buffer, &dyn Bind)> {
+        match self {
+            Self::Scaled(_, gain, texels) => Some((gain, *texels)),
+            Self::Buffer(_) | Self::Texels(_) => None,
         }
     }
 
     /// Units from row to row, which are floats or texels, and where in a row y begins.
     pub(super) fn rows(&self, w: &Matrix) -> (usize, usize) {
         match self {
-            Self::Buffer(out) => (out.stride, out.at),
+            Self::Buffer(out) | Self::Scaled(out, ..) => (out.stride, out.at),
             Self::Texels(_) => (stride(w.rows / 2) / 4, 0),
         }
     }
 
     pub(super) fn accumulates(&self) -> bool {
-        matches!(self, Self::Buffer(Output { accumulate: true, .. }))
+        matches!(self, Self::Buffer(out) | Self::Scaled(out, ..) if out.accumulate)
     }
 }
 
@@ -102,16 +129,4 @@ impl<'a> From<Output<'a>> for To<'a> {
     fn from(out: Output<'a>) -> Self {
         Self::Buffer(out)
     }
-}
-
-/// Whether rows of x for these weights had better be left in texels by what computes them: where a
-/// driver is a CPU that loads those faster, and this needs no launch.
-pub fn reads_texels(gpu: &Gpu, w: &Matrix, m: usize) -> bool {
-    gpu.caps().class == Class::Software && w.cols.is_multiple_of(4) && stage::fits(gpu, m, w.cols)
-}
-
-/// Whether gated activations by such a tile can go to texels: a lane has whole ones.
-pub fn leaves_texels(tile: &Tile, w: &Matrix) -> bool {
-    let whole = |rows: usize| rows.is_multiple_of(8);
-    tile.rows == 8 && whole(w.rows) && w.shards.iter().all(|shard| whole(shard.first_row))
 }
