@@ -152,7 +152,7 @@ pub fn norms_cheaply(caps: Caps, m: usize) -> bool {
     m <= 8 || caps.class == Class::Software
 }
 
-/// Records y = x·Wᵀ for `m` rows of x from row `x_row` on, rows [`stride`] of K floats apart.
+/// Records y = x·Wᵀ for `m` rows of x from row `x_row` on, rows [`stride`](super::stride) of K floats apart.
 ///
 /// # Errors
 /// As [`workgroups`].
