@@ -220,6 +220,18 @@ fn the_largest_shape_of_every_loop_stays_below_the_drivers_limit() {
         }
     }
 
+    // The same with a norm to finish, a round for each sum behind a row of x; and with the next one's left:
+    // lane 0 adds up what all lanes have.
+    for (m, lanes, leaves) in [(1, 8, true), (1, 64, false), (16, 8, false)] {
+        let (rows, share) = (8, Share::Lane);
+        let tile =
+            ops::matmul::Tile { lanes, split: 1, rows, m, share, codes: false, staged: true };
+        let takes = |parts| ops::matmul::check_squares(&tile, 18, parts, leaves).is_ok();
+        let largest = boundary(takes);
+        let exact = 18 * (1 + 4) + m * (2 * 4 + largest) + if leaves { lanes } else { 0 };
+        assert!(exact as u64 <= MAX_LOOP && largest >= 4000, "{tile:?} takes {largest} sums");
+    }
+
     // matmul_q8: per chunk its own loop and TILE_M rows; then as matmul.
     for (lanes, split) in [(8, 1), (64, 16), (64, 4)] {
         for m in [1, 2, 4, 8, 16] {

@@ -105,7 +105,8 @@ pub fn part_lists(caps: Caps) -> Vec<Vec<Part>> {
     });
     let gates: &[Part] = &[Y_TEXELS, GATES_TO_TEXELS];
     let gates = texels.clone().map(|place| [X_DIRECT, &place, gates].concat());
-    let scaled = ways.flat_map(|(way, squares)| {
+    // Sums are stored for many rows of x, and scaled for one.
+    let scaled = ways.filter(|(way, _)| *way != X_QUAD_STORED).flat_map(|(way, squares)| {
         let to = [Y_BUFFER, SCALED_TEXELS, squares];
         texels.clone().map(move |place| [way, &place, &to].concat())
     });
@@ -130,12 +131,14 @@ fn loops(tile: &Tile, chunks: usize) -> usize {
     chunks.div_ceil(tile.split) * (1 + 4 + fetches) + reduce
 }
 
-/// Refuses sums of squares that are too many to be added beside that: so many of each row of x, and what the
-/// lanes of a workgroup leave.
-fn check_squares(tile: &Tile, chunks: usize, x: &Input<'_>, to: &To<'_>) -> Result<()> {
-    let behind = x.squares().map_or(0, |squares| tile.m * squares.parts);
-    let left = if to.scaled().is_some() { tile.lanes } else { 0 };
-    check_loop("matmul", (loops(tile, chunks) + behind + left) as u64)
+/// Refuses sums of squares that are too many to be added beside that: `parts` behind each row of x, and what
+/// the lanes of a workgroup leave, if they do ([`To::Scaled`]).
+///
+/// # Errors
+/// [`Error::Limit`] where an invocation would loop too long.
+pub fn check_squares(tile: &Tile, chunks: usize, parts: usize, leaves: bool) -> Result<()> {
+    let left = if leaves { tile.lanes } else { 0 };
+    check_loop("matmul", (loops(tile, chunks) + tile.m * parts + left) as u64)
 }
 
 /// How lanes that share x so add up squares of y.
@@ -210,6 +213,7 @@ fn record_placed(
     let (x, norm) = stage_x(plan, &tile, w, x, fused.norm)?;
     let tile = Tile { staged: !matches!(x, Input::Buffer(..)), ..tile };
     let (squares, left) = (x.squares(), Squares::left_by(&tile, w, 0.0));
+    let parts = squares.map_or(0, |squares| squares.parts);
     let variant = variant((&tile, plan.gpu().caps()), w, &x, Fused { norm, ..fused }, &to);
     let nothing = Bound::Nothing;
     let given = |buffer: Option<&Buffer>| buffer.map_or(nothing.clone(), Bind::bound);
@@ -229,11 +233,11 @@ fn record_placed(
             y_at: y_at as u32,
             cols: w.cols as u32,
             eps: norm.map(|(_, eps)| eps).or(squares.map(|squares| squares.eps)).unwrap_or(0.0),
-            parts: squares.map_or(0, |squares| squares.parts) as u32,
+            parts: parts as u32,
             scaled_stride: scaled_stride(w.rows, left.parts) as u32,
             ..Params::of(shard)
         };
-        check_squares(&tile, shard.layout.chunks, &x, &to)?;
+        check_squares(&tile, shard.layout.chunks, parts, to.scaled().is_some())?;
         let grid = workgroups(&tile, shard.layout.chunks, shard.layout.rows, x.rows())?;
         let bound: [&dyn Bind; 6] = [&shard.words, &from, &y, &gain, &bias, &scaled];
         plan.dispatch(&OP, shard.words.read_by(variant.clone()), &params, &bound, grid)?;

@@ -15,7 +15,7 @@ use crate::support::{
     Expect, Outcome, Random, compare, gamma, in_texels, input, output, rows_of_bytes, run, words,
 };
 
-/// Large enough to be seen beside a mean square of about K.
+/// Large enough to be seen beside the mean of the squares.
 const EPS: f32 = 20.0;
 
 /// y of W, and what it leaves beside that.
